@@ -1,0 +1,50 @@
+/** Every code a refusal can carry; `openapi/problems.md` documents each, `http/problems.ts` gives each its status. */
+export type ErrorCode =
+  | "invalid-request"
+  | "invalid-definition"
+  | "namespace-combination"
+  | "unsupported"
+  | "unauthorized"
+  | "forbidden"
+  | "not-found"
+  | "root-not-found"
+  | "sandbox-not-found"
+  | "operation-not-found"
+  | "name-taken"
+  | "root-in-use"
+  | "root-not-ready"
+  | "root-source-invalid"
+  | "state-conflict"
+  | "precondition-failed"
+  | "idempotency-key-reused"
+  | "command-not-found"
+  | "command-not-executable"
+  | "working-directory-invalid"
+  | "launch-failed"
+  | "host-not-ready"
+  | "launcher-unavailable"
+  | "deadline-exceeded"
+  | "shutting-down"
+  | "internal";
+
+/** One thing wrong with the input: where (RFC 6901 pointer into the body, or the name of a parameter) and what. */
+export interface InputFault {
+  pointer: string;
+  detail: string;
+}
+
+/** A refusal that the caller may see. It knows no HTTP status: `http/problems.ts` translates it, and only there. */
+export class DomainError extends Error {
+  readonly code: ErrorCode;
+  readonly faults: readonly InputFault[];
+  /** Members added to the problem document, such as `layer` and `errno` of a failed launch, or `users` of a root. */
+  readonly members: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, detail: string, options: { faults?: InputFault[]; members?: Record<string, unknown>; cause?: unknown } = {}) {
+    super(detail, { cause: options.cause });
+    this.name = "DomainError";
+    this.code = code;
+    this.faults = options.faults ?? [];
+    this.members = options.members ?? {};
+  }
+}
