@@ -1,0 +1,29 @@
+/** The stored definition: the wire form of the API with every default filled in. */
+export interface Definition {
+  name: string;
+  root: string | null;
+  command: string[];
+  env: Record<string, string>;
+  cwd: string;
+  user: { uid: number; gid: number };
+  hostname: string | null;
+  tty: boolean;
+  namespaces: Record<NamespaceSwitch, boolean>;
+  limits: { memoryBytes: number | null; cpus: number | null; pids: number; diskBytes: number | null; openFiles: number; outputBytes: number };
+  capabilities: string[];
+  seccomp: "default";
+  init: boolean;
+  network: { mode: "none" };
+  restart: { policy: "never"; maxRetries: number };
+  lifetime: { ttlSeconds: number | null; idleSeconds: number | null; onExpiry: "delete" | "stop" };
+  labels: Record<string, string>;
+}
+
+/** The names the definition uses for the namespaces; the kernel says `mnt` for `mount`. */
+export const namespaceSwitches = ["mount", "uts", "ipc", "net", "pid", "user", "cgroup", "time"] as const;
+export type NamespaceSwitch = (typeof namespaceSwitches)[number];
+
+type DeepPartial<T> = T extends string[] ? T : T extends Record<string, string> ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+
+/** A definition as it arrives: every field may be left out. */
+export type DefinitionInput = DeepPartial<Definition>;

@@ -1,0 +1,226 @@
+/**
+ * What the domain needs from the other rooms, in its own words. The store, the hatch (supervisor/) and the toolshed (host/)
+ * implement these; `main.ts` joins them. Times are milliseconds since 1970 unless the name says otherwise.
+ */
+import type { Definition } from "./definition.ts";
+import type { Receipt } from "./receipt.ts";
+import type { State } from "./lifecycle.ts";
+
+export const namespaceTypes = ["mnt", "uts", "ipc", "net", "pid", "user", "cgroup", "time"] as const;
+export type NamespaceType = (typeof namespaceTypes)[number];
+export type NamespaceInodes = Record<NamespaceType, number>;
+
+/** Transactions and the promise that they last. */
+export interface Persistence {
+  /** Runs `work` in one immediate transaction; rolled back when it throws. `work` must not await. */
+  transaction<T>(work: () => T): T;
+  /** Resolves when everything committed before the call is on the disk. Callers that arrive together share one fdatasync. */
+  durable(): Promise<void>;
+}
+
+/** A numbered, stored fact. `type` is such as `sandbox.running`, `subject` the id of a sandbox or root. */
+export interface Events {
+  append(type: string, subject: string, data: Record<string, unknown>): void;
+}
+
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The root a sandbox is to use. */
+export interface RootReference {
+  id: string;
+  name: string;
+}
+
+/** The roots, as far as sandboxes need them. */
+export interface RootDirectory {
+  /**
+   * The root with this id or name, ready for use; waits (bounded) while the embedded default is being provisioned.
+   * @throws DomainError `root-not-found` or `root-not-ready`
+   */
+  resolve(nameOrId: string): RootReference | Promise<RootReference>;
+}
+
+/** How and when a main process ended. Times of the CPU are in seconds. */
+export interface Exit {
+  reason: "exited" | "signaled" | "out-of-memory";
+  code: number | null;
+  signal: string | null;
+  exitedAt: number;
+  durationMs: number;
+  userCpuSeconds: number;
+  systemCpuSeconds: number;
+  maxRssBytes: number;
+}
+
+/** What a supervisor says about the instance it guards (PROTOCOL.md, REPORT). */
+export interface Instance {
+  slot: number;
+  supervisorPid: number;
+  supervisorStartTicks: number;
+  pid: number;
+  pidInside: number;
+  initPid: number;
+  startTicks: number;
+  startedAt: number;
+  uidBase: number;
+  uidSize: number;
+  cgroup: string;
+  inodes: NamespaceInodes;
+  isolated: NamespaceType[];
+  /** Microseconds of each step of the launch, in order; empty when adopted. */
+  phases: { name: string; microseconds: number }[];
+}
+
+/** One stored sandbox. `instance` is not null exactly while something of it may be alive. */
+export interface SandboxRow {
+  id: string;
+  name: string;
+  rootId: string | null;
+  rootName: string | null;
+  definition: Definition;
+  labels: Record<string, string>;
+  generation: number;
+  state: State;
+  reason: string | null;
+  message: string | null;
+  since: number;
+  exit: Exit | null;
+  instance: Instance | null;
+  bootId: string | null;
+  receipt: Receipt | null;
+  createdAt: number;
+  startedAt: number | null;
+}
+
+export interface SandboxFilter {
+  /** The id after which the page starts, or null. */
+  after: string | null;
+  limit: number;
+  states: readonly State[];
+  name: string | null;
+  labels: Readonly<Record<string, string>>;
+}
+
+export interface SandboxStore {
+  /** @throws DomainError `name-taken` */
+  insert(row: SandboxRow): void;
+  /** By id, else by name. */
+  find(nameOrId: string): SandboxRow | null;
+  get(id: string): SandboxRow | null;
+  /** Writes name, labels, generation and all that changes at run time; the definition is written once, by `insert`. @throws DomainError `name-taken` */
+  update(row: SandboxRow): void;
+  remove(id: string): void;
+  list(filter: SandboxFilter): SandboxRow[];
+  /** Rows that may have something alive: starting, running, paused, stopping. */
+  alive(): SandboxRow[];
+  ids(): string[];
+  usersOfRoot(rootId: string): { id: string; name: string }[];
+  countByState(): Record<string, number>;
+}
+
+/** A launch, in the words of PROTOCOL.md. */
+export interface LaunchOrder {
+  id: string;
+  rootId: string | null;
+  isolate: readonly NamespaceType[];
+  command: readonly string[];
+  env: readonly string[];
+  cwd: string;
+  uid: number;
+  gid: number;
+  hostname: string | null;
+  init: boolean;
+  tty: boolean;
+  capabilityMask: bigint;
+  memoryBytes: number;
+  cpuQuotaMicroseconds: number;
+  pids: number;
+  openFiles: number;
+  outputBytes: number;
+}
+
+/** What the launcher says about the machine and itself (PROTOCOL.md, WELCOME). */
+export interface LauncherFacts {
+  pid: number;
+  startTicks: number;
+  version: string;
+  readyShells: number;
+  readyTarget: number;
+  supervisors: number;
+  cgroupLayout: string;
+  cgroupParent: string;
+  idBase: number;
+  hostInodes: NamespaceInodes;
+  problems: { layer: string; errno: number; message: string }[];
+}
+
+/** What a teardown removed (PROTOCOL.md, GONE). */
+export interface Gone {
+  killed: number;
+  cgroups: number;
+  mounts: number;
+  milliseconds: number;
+  complete: boolean;
+  remaining: string[];
+}
+
+export interface Launcher {
+  /** Asks anew, starting the launcher when none answers. @throws DomainError `launcher-unavailable` */
+  facts(): Promise<LauncherFacts>;
+  /** The facts of the last answer; null before the first one. */
+  lastFacts(): LauncherFacts | null;
+  /** @throws DomainError `launch-failed` (members layer, errno), `command-not-found`, `launcher-unavailable`, ... */
+  launch(order: LaunchOrder): Promise<Instance>;
+  clean(id: string, slot: number): Promise<Gone>;
+  remove(id: string): Promise<{ files: number; bytes: number }>;
+}
+
+export type InstanceState = "running" | "ended" | "gone";
+
+/** What ATTACH found: the instance and how far it has come. */
+export interface Attached {
+  instance: Instance;
+  state: InstanceState;
+  exit: Exit | null;
+  gone: Gone | null;
+}
+
+/** What is heard of sandboxes that are attached to. `lost`: the supervisor is no more and nothing else will be heard. */
+export interface SupervisorListener {
+  exited(id: string, exit: Exit): void;
+  gone(id: string, gone: Gone): void;
+  lost(id: string, message: string): void;
+}
+
+export interface Supervisors {
+  listen(listener: SupervisorListener): void;
+  /** Ids of all sockets in the run directory. */
+  sockets(): Promise<string[]>;
+  /** Connects (once for each sandbox) and attaches. @throws DomainError `launcher-unavailable` when nobody answers */
+  attach(id: string): Promise<Attached>;
+  stop(id: string, graceMilliseconds: number): Promise<void>;
+  release(id: string): Promise<void>;
+  /** Closes all connections; the supervisors live on. */
+  close(): void;
+}
+
+/** The live facts of one process of the host, from /proc (proc(5)). */
+export interface ProcessFacts {
+  pid: number;
+  startTicks: number;
+  /** The pid in each pid namespace from the reader's inwards (NSpid of /proc/PID/status). */
+  pidsInside: number[];
+  inodes: Partial<NamespaceInodes>;
+  /** The paths of /proc/PID/cgroup, below each hierarchy's root. */
+  cgroups: string[];
+}
+
+export interface ProcReader {
+  bootId(): string;
+  process(pid: number): Promise<ProcessFacts | null>;
+}

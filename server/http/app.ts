@@ -1,0 +1,67 @@
+import Fastify, { type FastifyInstance } from "fastify";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import { DomainError } from "../domain/errors.ts";
+import { authorization, type AccessPolicy } from "./access.ts";
+import { documentation } from "./documentation.ts";
+import { idempotency } from "./idempotency.ts";
+import { createHttpServer } from "./listeners.ts";
+import { problemOf, refusalOf } from "./problems.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { infoRoutes } from "./routes/info.ts";
+import { namespaceRoutes } from "./routes/namespaces.ts";
+import { sandboxRoutes } from "./routes/sandboxes.ts";
+import { Problem } from "./schemas/shared.ts";
+import type { Services } from "./services.ts";
+import { validators } from "./validation.ts";
+
+export type App = FastifyInstance;
+
+/** Each takes the services and gives a fastify plugin; a new room of routes is added to this list. */
+const routes = [healthRoutes, infoRoutes, sandboxRoutes, namespaceRoutes];
+
+/** Bodies of requests: bytes. */
+export const bodyLimit = 1_048_576;
+
+/** Builds the application: routes, checks, documents. It never listens; see `listeners.ts`. */
+export const buildApp = async (services: Services, access: AccessPolicy): Promise<App> => {
+  const app = Fastify({
+    loggerInstance: services.logger,
+    // One line for each request is written by the hook below; fastify's own pair would be two.
+    disableRequestLogging: true,
+    bodyLimit,
+    serverFactory: (handler) => createHttpServer(handler),
+    // NUL, and parameters longer than any id or name, end as 404 before a handler sees them.
+    routerOptions: { maxParamLength: 128, ignoreTrailingSlash: false },
+    requestIdHeader: false,
+    exposeHeadRoutes: true,
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.setValidatorCompiler(validators());
+  app.addSchema(Problem);
+  app.setErrorHandler((error, request, reply) => {
+    const refusal = refusalOf(error);
+    if (refusal === null) request.log.error({ err: error }, "a request failed unexpectedly");
+    else if (refusal.code === "internal" || refusal.code === "launch-failed") request.log.error({ err: refusal, code: refusal.code }, "a request failed");
+    const problem = problemOf(refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause"), pathOf(request.url));
+    if (problem.code === "unauthorized") void reply.header("www-authenticate", 'Bearer realm="unshared"');
+    if (problem.retryable) void reply.header("retry-after", "1");
+    return reply.code(problem.status).type("application/problem+json").serializer(JSON.stringify).send(problem);
+  });
+  app.setNotFoundHandler((request) => {
+    const path = pathOf(request.url);
+    const allowed = (["GET", "POST", "PUT", "PATCH", "DELETE"] as const).filter((method) => app.findRoute({ method, url: path }) !== null);
+    throw new DomainError("not-found", `nothing answers ${request.method} ${path}`, allowed.length > 0 ? { members: { allowed } } : {});
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    request.log.info({ method: request.method, url: request.url, status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime * 100) / 100 }, "request");
+  });
+
+  authorization(app, access);
+  idempotency(app, services.idempotency);
+  await documentation(app);
+  for (const room of routes) await app.register(room(services));
+  return app as unknown as App;
+};
+
+/** The path without its query: what a problem names as its instance, so that no parameter's value is echoed. */
+const pathOf = (url: string): string => url.split("?", 1)[0]?.slice(0, 1024) ?? "/";

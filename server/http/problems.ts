@@ -1,0 +1,127 @@
+import { DomainError, type ErrorCode, type InputFault } from "../domain/errors.ts";
+
+/** How a code looks over HTTP. `retryable`: the same request may succeed later without a change by the caller. */
+export interface ProblemKind {
+  status: number;
+  title: string;
+  retryable: boolean;
+}
+
+const kind = (status: number, title: string, retryable = false): ProblemKind => ({ status, title, retryable });
+
+/** The one place where a code of the domain gets its status; `openapi/problems.md` says the same in words. */
+export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
+  "invalid-request": kind(400, "The request is malformed"),
+  "invalid-definition": kind(422, "The definition makes no sense"),
+  "namespace-combination": kind(422, "These namespaces cannot be combined"),
+  unsupported: kind(422, "Not supported"),
+  unauthorized: kind(401, "A valid token is needed"),
+  forbidden: kind(403, "Not allowed"),
+  "not-found": kind(404, "Not found"),
+  "method-not-allowed": kind(405, "Method not allowed"),
+  "request-timeout": kind(408, "The request took too long to arrive", true),
+  "payload-too-large": kind(413, "The body is too large"),
+  "unsupported-media-type": kind(415, "The body's media type is not supported"),
+  "misdirected-request": kind(421, "The request is meant for another host"),
+  "headers-too-large": kind(431, "The headers are too large"),
+  "root-not-found": kind(422, "No such root"),
+  "sandbox-not-found": kind(404, "No such sandbox"),
+  "operation-not-found": kind(404, "No such operation"),
+  "name-taken": kind(409, "The name is taken"),
+  "root-in-use": kind(409, "The root is in use"),
+  "root-not-ready": kind(409, "The root is not ready", true),
+  "root-source-invalid": kind(422, "The root cannot be made from this source"),
+  "state-conflict": kind(409, "The state does not allow this"),
+  "precondition-failed": kind(412, "The precondition failed"),
+  "idempotency-key-reused": kind(409, "The idempotency key was used for another request"),
+  "command-not-found": kind(422, "The command was not found in the root"),
+  "command-not-executable": kind(422, "The command cannot be executed"),
+  "working-directory-invalid": kind(422, "The working directory cannot be entered"),
+  "launch-failed": kind(500, "The launch failed"),
+  "host-not-ready": kind(503, "This host cannot launch sandboxes"),
+  "launcher-unavailable": kind(503, "The launcher does not answer", true),
+  "deadline-exceeded": kind(504, "It took too long", true),
+  "shutting-down": kind(503, "The daemon is shutting down", true),
+  internal: kind(500, "Internal error"),
+};
+
+/** A problem document (RFC 9457). */
+export interface ProblemDocument {
+  type: string;
+  code: ErrorCode;
+  title: string;
+  status: number;
+  detail: string;
+  instance: string;
+  retryable: boolean;
+  errors?: InputFault[];
+  [member: string]: unknown;
+}
+
+/** The problem document of a refusal. `instance` is the path that was asked for; `status` differs from the code's own only for a missing root named in a path. */
+export const problemOf = (error: DomainError, instance: string, status?: number): ProblemDocument => {
+  const found = problemKinds[error.code];
+  return {
+    ...error.members,
+    type: `/problems/${error.code}`,
+    code: error.code,
+    title: found.title,
+    status: status ?? found.status,
+    detail: error.message,
+    instance,
+    retryable: found.retryable,
+    ...(error.faults.length > 0 ? { errors: [...error.faults] } : {}),
+  };
+};
+
+interface FrameworkError {
+  code?: string;
+  statusCode?: number;
+  message: string;
+  validation?: { instancePath: string; keyword: string; message?: string; params: Record<string, unknown> }[];
+  validationContext?: string;
+}
+
+const escapePointer = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
+
+const faultsOf = (error: FrameworkError): InputFault[] => {
+  const seen = new Set<string>();
+  const faults: InputFault[] = [];
+  for (const { instancePath, keyword, message, params } of (error.validation ?? []).slice(0, 64)) {
+    // "anyOf" and the like only say that one of the faults beside them must be mended.
+    if ((keyword === "anyOf" || keyword === "oneOf" || keyword === "if") && (error.validation?.length ?? 0) > 1) continue;
+    const property = (params["additionalProperty"] ?? params["missingProperty"] ?? params["propertyName"]) as string | undefined;
+    const pointer = property === undefined ? instancePath : `${instancePath}/${escapePointer(property).slice(0, 256)}`;
+    const detail = keyword === "additionalProperties" ? "is not known" : keyword === "required" ? "is required" : (message ?? "is not valid");
+    if (seen.has(`${pointer} ${detail}`)) continue;
+    seen.add(`${pointer} ${detail}`);
+    faults.push({ pointer: error.validationContext === "body" ? pointer : pointer.replace(/^\//, ""), detail });
+  }
+  return faults;
+};
+
+const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
+  400: "invalid-request",
+  404: "not-found",
+  405: "method-not-allowed",
+  408: "request-timeout",
+  413: "payload-too-large",
+  414: "headers-too-large",
+  415: "unsupported-media-type",
+  431: "headers-too-large",
+};
+
+/** The domain's word for an error of the framework (validation, parsing, limits); null for one that nobody foresaw. */
+export const refusalOf = (error: unknown): DomainError | null => {
+  if (error instanceof DomainError) return error;
+  const failure = error as FrameworkError;
+  if (failure.validation !== undefined) {
+    const faults = faultsOf(failure);
+    const where = failure.validationContext === "querystring" ? "query" : (failure.validationContext ?? "request");
+    const first = faults[0];
+    return new DomainError("invalid-request", `the ${where} does not fit its schema${first === undefined ? "" : `: ${first.pointer || "it"} ${first.detail}`}`, { faults });
+  }
+  const status = typeof failure.statusCode === "number" ? failure.statusCode : 500;
+  const code = frameworkCodes[status];
+  return code === undefined ? null : new DomainError(code, failure.message, { cause: error });
+};

@@ -1,0 +1,14 @@
+import type { Logger as PinoLogger } from "pino";
+import type { IdempotencyStore } from "../domain/idempotency.ts";
+import type { Info } from "../domain/info.ts";
+import type { NamespaceIndex } from "../domain/namespaces.ts";
+import type { Sandboxes } from "../domain/sandboxes.ts";
+
+/** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
+export interface Services {
+  sandboxes: Sandboxes;
+  namespaces: NamespaceIndex;
+  info: Info;
+  idempotency: IdempotencyStore;
+  logger: PinoLogger;
+}

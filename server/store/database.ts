@@ -1,0 +1,103 @@
+/**
+ * The one connection to state.db.
+ *
+ * Durability without blocking. synchronous=FULL makes SQLite call fsync on the write-ahead log inside each COMMIT, on the
+ * thread that serves every request. This connection runs synchronous=NORMAL, in which a commit only writes the log, and
+ * `durable()` does the same fsync afterwards from the thread pool, one for all callers that wait. A reply that promises
+ * something awaits it, so what was promised has been synced exactly as with FULL. (A checkpoint syncs the log before it
+ * moves pages out of it and the database after, with NORMAL too: https://sqlite.org/pragma.html#pragma_synchronous.)
+ * The log is never unlinked while a connection is open, and SQLite keeps its locks on state.db and state.db-shm, so a second
+ * descriptor on state.db-wal neither goes stale nor drops a lock when it is closed (fcntl(2), "Record locks").
+ */
+import { closeSync, fdatasync, fsyncSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import SQLite from "better-sqlite3";
+import type { Persistence } from "../domain/ports.ts";
+import { migrate } from "./migrations.ts";
+
+export type Statement<Parameters extends unknown[], Row> = SQLite.Statement<Parameters, Row>;
+
+export class Database implements Persistence {
+  readonly #connection: SQLite.Database;
+  readonly #statements = new Map<string, SQLite.Statement<unknown[], unknown>>();
+  readonly #log: number;
+  #running: Promise<void> | null = null;
+  #next: Promise<void> | null = null;
+  #inTransaction = false;
+
+  /** Opens or makes the database, migrates it, checks it. @throws Error with a message for the operator */
+  constructor(path: string) {
+    this.#connection = new SQLite(path);
+    try {
+      this.#connection.pragma("journal_mode = WAL");
+      this.#connection.pragma("foreign_keys = ON");
+      this.#connection.pragma("synchronous = FULL");
+      migrate(this.#connection, path);
+      this.#log = openSync(`${path}-wal`, "r+");
+      const directory = openSync(dirname(path), "r");
+      fsyncSync(directory);
+      closeSync(directory);
+      this.#connection.pragma("synchronous = NORMAL");
+    } catch (error) {
+      this.#connection.close();
+      throw error;
+    }
+  }
+
+  /** The statement for this SQL, prepared once. */
+  prepare<Parameters extends unknown[], Row>(sql: string): Statement<Parameters, Row> {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#connection.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement as unknown as Statement<Parameters, Row>;
+  }
+
+  /** One immediate transaction; a call inside another joins it. */
+  transaction<T>(work: () => T): T {
+    if (this.#inTransaction) return work();
+    this.prepare("BEGIN IMMEDIATE").run();
+    this.#inTransaction = true;
+    try {
+      const result = work();
+      this.prepare("COMMIT").run();
+      return result;
+    } catch (error) {
+      if (this.#connection.inTransaction) this.prepare("ROLLBACK").run();
+      throw error;
+    } finally {
+      this.#inTransaction = false;
+    }
+  }
+
+  durable(): Promise<void> {
+    if (this.#running === null) return this.#sync();
+    // A sync that has begun may have missed the caller's commit; the one after it cannot.
+    this.#next ??= this.#running.then(
+      () => this.#sync(),
+      () => this.#sync(),
+    );
+    return this.#next;
+  }
+
+  #sync(): Promise<void> {
+    this.#next = null;
+    this.#running = new Promise<void>((resolve, reject) => {
+      fdatasync(this.#log, (error) => {
+        this.#running = null;
+        if (error === null) resolve();
+        else reject(error);
+      });
+    });
+    return this.#running;
+  }
+
+  /** Everything durable, checkpointed and closed. */
+  async close(): Promise<void> {
+    await this.durable();
+    this.#statements.clear();
+    this.#connection.close();
+    closeSync(this.#log);
+  }
+}
