@@ -4,10 +4,12 @@
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 toolchain="$repository/.toolchain/node_modules/.bin"
 
-# The project's own Node wins where bootstrap has put one.
+# The project's own Node wins where bootstrap has put one. A plain `su` leaves root without the sbin folders, where
+# debootstrap and ip live.
+machine_path=${PATH//"$toolchain:"/}
+case :$machine_path: in *:/usr/sbin:*) ;; *) machine_path+=:/usr/sbin:/sbin ;; esac
+PATH=$machine_path
 if [[ -x $toolchain/node ]]; then PATH="$toolchain:$PATH"; fi
-# A plain `su` leaves root without the sbin folders, where debootstrap and ip live.
-PATH="$PATH:/usr/sbin:/sbin"
 export PATH
 
 # Starts the calling script again by sudo unless it is root already. Only the named variables go along.
