@@ -55,6 +55,12 @@ CREATE TABLE operations (
   ended_at INTEGER
 ) STRICT;
 
+-- Facts that hold for the life of the database, such as that the default root was made once.
+CREATE TABLE markers (
+  name TEXT PRIMARY KEY,
+  time INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE idempotency_keys (
   key TEXT NOT NULL,
   route TEXT NOT NULL,

@@ -20,6 +20,7 @@ export type ErrorCode =
   | "root-in-use"
   | "root-not-ready"
   | "root-source-invalid"
+  | "root-provision-failed"
   | "state-conflict"
   | "precondition-failed"
   | "idempotency-key-reused"
