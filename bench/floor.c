@@ -22,11 +22,12 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,6 +41,7 @@ struct sample {
 };
 
 static volatile sig_atomic_t interrupted;
+static pid_t workers[PARALLEL_MAX];
 
 static const char *const station_names[STATIONS] = {
     [AT_DIRECTORIES] = "directories", [AT_CLONED] = "clone",      [AT_MAPPED] = "ids",       [AT_SENT] = "mounts",
@@ -63,9 +65,12 @@ _Noreturn void floor_fail(const char *what) {
   exit(1);
 }
 
+/* An end from outside: every worker finishes the sandbox it is at, and the cgroups are removed. */
 static void interrupt(int signal) {
-  (void)signal;
   interrupted = 1;
+  for (unsigned w = 0; w < PARALLEL_MAX; w++)
+    if (workers[w] > 0)
+      kill(workers[w], signal);
 }
 
 static uint32_t microseconds_since(int64_t began) {
@@ -91,22 +96,25 @@ static void cycle(const struct floor *floor, unsigned worker, unsigned number, c
 
 /* Starts the workers and waits for them; returns the wall time in microseconds. */
 static int64_t work(const struct floor *floor, unsigned parallel, unsigned each, char *const *argv, int first_byte, struct sample *samples) {
-  pid_t workers[PARALLEL_MAX];
   int64_t began = floor_now();
   for (unsigned w = 0; w < parallel; w++) {
-    workers[w] = fork();
-    if (workers[w] < 0)
+    pid_t worker = fork();
+    if (worker < 0)
       floor_fail("fork");
-    if (workers[w] == 0) {
+    if (worker == 0) {
+      memset(workers, 0, sizeof workers);
+      prctl(PR_SET_PDEATHSIG, SIGTERM);
       for (unsigned i = 0; i < each && !interrupted; i++)
         cycle(floor, w, i, argv, first_byte, &samples[w * each + i]);
       _exit(0);
     }
+    workers[w] = worker;
   }
   int bad = 0, status;
   for (unsigned w = 0; w < parallel; w++)
     if (waitpid(workers[w], &status, 0) < 0 || status != 0)
       bad = 1;
+  memset(workers, 0, sizeof workers);
   return bad ? -1 : (floor_now() - began) / 1000;
 }
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -138,6 +139,7 @@ int main(int argc, char **argv) {
     if (worker == 0) {
       signal(SIGALRM, end_run);
       signal(SIGTERM, end_run);
+      prctl(PR_SET_PDEATHSIG, SIGTERM);
       work(command, w, each, samples + w * each);
       _exit(0);
     }
