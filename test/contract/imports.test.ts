@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const server = fileURLToPath(new URL("../../server", import.meta.url));
+
+/** The rooms that a file of each room may import from; main.ts, which belongs to none, knows all. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  http: ["http", "domain"],
+  domain: ["domain"],
+  store: ["store", "domain"],
+  supervisor: ["supervisor", "domain"],
+  host: ["host", "domain"],
+};
+
+/** Packages and builtins that belong to some rooms only. */
+const belongsTo: readonly { name: RegExp; rooms: readonly string[] }[] = [
+  { name: /^better-sqlite3$/, rooms: ["store"] },
+  { name: /^execa$/, rooms: ["host"] },
+  { name: /^(fastify|@fastify\/.*)$/, rooms: ["http"] },
+  { name: /^node:child_process$/, rooms: ["host", "supervisor"] },
+  { name: /^node:(http|https|net|sqlite)$/, rooms: ["http", "host", "supervisor", "main"] },
+];
+
+/** What a source text imports, re-exports or loads, type imports included. */
+function importsOf(source: string): string[] {
+  const statement = /^\s*(?:import|export)\b[^;"]*?\bfrom\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+  return [...source.matchAll(statement)].map((match) => match[1] ?? match[2] ?? match[3] ?? "");
+}
+
+/** The room of a path below server/: its first folder, or "main" for a file that lies in none. */
+function roomOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.indexOf("/")) : "main";
+}
+
+/** Why each import of the file is not allowed; empty when all are. `file` is relative to server/. */
+function violations(file: string, source: string): string[] {
+  const room = roomOf(file);
+  return importsOf(source).flatMap((name) => {
+    if (name.startsWith(".")) {
+      const target = join(dirname(file), name);
+      if (target.startsWith("..")) return [`${file}: ${name} is outside server/`];
+      if (target === "main.ts") return [`${file}: nothing imports main.ts`];
+      return room === "main" || mayImport[room]?.includes(roomOf(target)) ? [] : [`${file}: ${room} imports ${name}`];
+    }
+    const owners = belongsTo.find((each) => each.name.test(name))?.rooms;
+    return owners === undefined || owners.includes(room) ? [] : [`${file}: ${name} belongs in ${owners.join(", ")}`];
+  });
+}
+
+describe("imports point one way", () => {
+  const files = readdirSync(server, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => relative(server, join(entry.parentPath, entry.name)));
+
+  test("every room is one that the rule knows", () => {
+    const rooms = new Set(files.map(roomOf));
+    expect([...rooms].filter((room) => room !== "main" && !(room in mayImport))).toEqual([]);
+  });
+
+  test.each(files.sort())("%s", (file) => {
+    expect(violations(file, readFileSync(join(server, file), "utf8"))).toEqual([]);
+  });
+});
+
+describe("the rule itself", () => {
+  test.each([
+    ["domain/roots.ts", 'import { x } from "../store/roots.ts";'],
+    ["domain/roots.ts", 'import type {\n  X,\n} from "../http/app.ts";'],
+    ["domain/roots.ts", 'import Database from "better-sqlite3";'],
+    ["domain/roots.ts", 'import { spawn } from "node:child_process";'],
+    ["http/routes/roots.ts", 'import { x } from "../../host/roots.ts";'],
+    ["http/app.ts", 'const app = await import("../supervisor/launcher.ts");'],
+    ["store/roots.ts", 'export { x } from "../host/roots.ts";'],
+    ["store/roots.ts", 'import "../main.ts";'],
+    ["supervisor/launcher.ts", 'import { execa } from "execa";'],
+    ["host/roots.ts", 'import type { FastifyInstance } from "fastify";'],
+    ["host/roots.ts", 'import { x } from "../../script/openapi.ts";'],
+  ])("refuses in %s: %s", (file, source) => {
+    expect(violations(file, source)).toHaveLength(1);
+  });
+
+  test.each([
+    ["main.ts", 'import { x } from "./store/roots.ts";'],
+    ["http/routes/roots.ts", 'import { x } from "../../domain/roots.ts";'],
+    ["http/routes/roots.ts", 'import type { X } from "../schemas/roots.ts";'],
+    ["store/database.ts", 'import Database from "better-sqlite3";'],
+  ])("allows in %s: %s", (file, source) => {
+    expect(violations(file, source)).toEqual([]);
+  });
+});
