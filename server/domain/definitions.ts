@@ -1,0 +1,86 @@
+import { type Definition, type DefinitionInput, namespaceSwitches } from "./definition.ts";
+import { DomainError, type InputFault } from "./errors.ts";
+import { checkNamespaces } from "./namespace-rules.ts";
+
+/** The scope of the caller; what a definition may ask for depends on it. */
+export type Scope = "read" | "run" | "admin";
+
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** Fields that the schema knows and this version cannot do: refused with their pointer, never ignored. */
+const unsupported = (input: DefinitionInput): InputFault[] => {
+  const faults: InputFault[] = [];
+  const refuse = (pointer: string, detail: string) => faults.push({ pointer, detail });
+  if (input.limits?.diskBytes != null) refuse("/limits/diskBytes", "limits on disk space are not supported yet; leave it out or null");
+  if (input.restart?.policy !== undefined && (input.restart.policy as string) !== "never") refuse("/restart/policy", 'restart policies are not supported yet; only "never"');
+  if (input.lifetime?.ttlSeconds != null) refuse("/lifetime/ttlSeconds", "lifetimes are not supported yet; leave it out or null");
+  if (input.lifetime?.idleSeconds != null) refuse("/lifetime/idleSeconds", "lifetimes are not supported yet; leave it out or null");
+  if (input.network?.mode !== undefined && (input.network.mode as string) !== "none") refuse("/network/mode", 'networks are not supported yet; only "none"');
+  return faults;
+};
+
+const semanticFaults = (definition: Definition): InputFault[] => {
+  const faults: InputFault[] = [];
+  const { command, env, cwd } = definition;
+  if (!cwd.startsWith("/")) faults.push({ pointer: "/cwd", detail: "must be an absolute path" });
+  if (command[0] === "") faults.push({ pointer: "/command/0", detail: "must not be empty" });
+  const variables = Object.entries(env);
+  if (variables.length > 1_000) faults.push({ pointer: "/env", detail: "must not have more than 1,000 variables" });
+  let bytes = 0;
+  for (const text of command) bytes += Buffer.byteLength(text) + 1;
+  for (const [name, value] of variables) bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
+  // The protocol's bound on arguments and environment together, with room for the variables that are always added.
+  if (bytes > 500_000) faults.push({ pointer: "/command", detail: `command and env hold ${bytes} bytes together, at most 500,000 can be passed` });
+  return faults;
+};
+
+/**
+ * The whole definition: defaults filled in, checked for sense.
+ * @param fallbackName the name where the caller gave none
+ * @throws DomainError `unsupported`, `invalid-definition`, `namespace-combination`, `forbidden`; faults carry RFC 6901 pointers
+ */
+export const completeDefinition = (input: DefinitionInput, fallbackName: string, scope: Scope): Definition => {
+  const missing = unsupported(input);
+  if (missing.length > 0) throw new DomainError("unsupported", missing.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults: missing });
+
+  const name = input.name ?? fallbackName;
+  const namespaces = { mount: true, uts: true, ipc: true, net: true, pid: true, user: true, cgroup: true, time: false };
+  for (const key of namespaceSwitches) namespaces[key] = input.namespaces?.[key] ?? namespaces[key];
+  const definition: Definition = {
+    name,
+    root: namespaces.mount ? (input.root ?? "default") : (input.root ?? null),
+    command: input.command ?? ["/bin/bash"],
+    env: input.env ?? {},
+    cwd: input.cwd ?? "/",
+    user: { uid: input.user?.uid ?? 0, gid: input.user?.gid ?? 0 },
+    hostname: namespaces.uts ? (input.hostname ?? name) : (input.hostname ?? null),
+    tty: input.tty ?? false,
+    namespaces,
+    limits: {
+      memoryBytes: input.limits?.memoryBytes ?? null,
+      cpus: input.limits?.cpus ?? null,
+      pids: input.limits?.pids ?? 512,
+      diskBytes: null,
+      openFiles: input.limits?.openFiles ?? 1024,
+      outputBytes: input.limits?.outputBytes ?? 1_048_576,
+    },
+    capabilities: [...new Set(input.capabilities ?? [])],
+    seccomp: "default",
+    init: input.init ?? namespaces.pid,
+    network: { mode: "none" },
+    restart: { policy: "never", maxRetries: input.restart?.maxRetries ?? 3 },
+    lifetime: { ttlSeconds: null, idleSeconds: null, onExpiry: input.lifetime?.onExpiry ?? "delete" },
+    labels: input.labels ?? {},
+  };
+  const faults = semanticFaults(definition);
+  if (faults.length > 0) throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
+  checkNamespaces(definition, scope);
+  return definition;
+};
+
+/** The whole environment of the main process, as NAME=VALUE: what the definition gives over what a shell expects to find. */
+export const environmentOf = (definition: Definition): string[] => {
+  const base: Record<string, string> = { PATH: defaultPath, HOME: definition.user.uid === 0 ? "/root" : "/" };
+  if (definition.tty) base["TERM"] = "xterm-256color";
+  return Object.entries({ ...base, ...definition.env }).map(([name, value]) => `${name}=${value}`);
+};

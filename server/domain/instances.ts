@@ -1,0 +1,191 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { lifecycle, maybeAlive } from "./lifecycle.ts";
+import type { Attached, Exit, Gone, Instance, SandboxRow, SupervisorListener } from "./ports.ts";
+import type { Receipt } from "./receipt.ts";
+import { isoTime } from "./reports.ts";
+import { enter, type SandboxRoom } from "./sandbox-room.ts";
+
+/** Follows what the supervisors say about running sandboxes, and stores it. */
+export class Instances implements SupervisorListener {
+  readonly #room: SandboxRoom;
+  readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #releasing = new Map<string, Promise<void>>();
+  readonly #recovering = new Set<string>();
+  /** Whoever deletes a sandbox releases its supervisor after the row is gone; until then nothing is released here. */
+  readonly #claimed = new Set<string>();
+
+  constructor(room: SandboxRoom) {
+    this.#room = room;
+    room.supervisors.listen(this);
+  }
+
+  /** Attaches in the background to a sandbox that was just launched. */
+  follow(id: string): void {
+    this.#room.supervisors.attach(id).then(
+      (attached) => this.#guard(id, () => this.apply(id, attached)),
+      (error: Error) => this.lost(id, error.message),
+    );
+  }
+
+  /** Takes in what ATTACH found: an end that happened while nobody listened. */
+  apply(id: string, attached: Attached): void {
+    if (attached.exit !== null) this.exited(id, attached.exit);
+    if (attached.gone !== null) this.gone(id, attached.gone);
+  }
+
+  exited(id: string, exit: Exit): void {
+    const row = this.#room.store.get(id);
+    if (row === null || row.exit !== null) return;
+    const outcome = lifecycle[row.state].exited;
+    if (outcome.act === "to") enter(this.#room, row, outcome.state, { exit, reason: exit.reason, message: describe(exit) }, { exit });
+    else if (outcome.act === "stay") enter(this.#room, row, row.state, { exit, message: describe(exit) }, { exit });
+    else this.#room.log.warn({ sandbox: id, state: row.state }, "an exit came at a time when none was expected");
+  }
+
+  gone(id: string, gone: Gone): void {
+    const row = this.#room.store.get(id);
+    if (row === null) return this.#settle(id);
+    if (!gone.complete) {
+      this.#room.log.error({ sandbox: id, remaining: gone.remaining }, "a teardown is not complete; the supervisor goes on trying");
+      if (maybeAlive(row.state)) enter(this.#room, row, row.state, { message: `not removed yet: ${gone.remaining.join(", ")}` }, { remaining: gone.remaining });
+      return;
+    }
+    const outcome = lifecycle[row.state].gone;
+    if (outcome.act === "to") {
+      const reason = row.reason ?? row.exit?.reason ?? "stopped-by-user";
+      const receipt = receiptOf(row, reason, gone);
+      enter(this.#room, row, outcome.state, { reason, receipt, instance: null, bootId: null }, { receipt });
+    }
+    if (this.#claimed.has(id)) this.#settle(id);
+    else this.#release(id);
+  }
+
+  lost(id: string, message: string): void {
+    if (this.#recovering.has(id)) return;
+    this.#recovering.add(id);
+    this.#findAgain(id, message)
+      .catch((error: unknown) => this.#room.log.error({ sandbox: id, err: error }, "a lost sandbox could not be cleaned up"))
+      .finally(() => this.#recovering.delete(id));
+  }
+
+  /** Waits until nothing of the sandbox is alive and its supervisor is released; false when that took longer than `milliseconds`. */
+  async ended(id: string, milliseconds: number): Promise<boolean> {
+    const row = this.#room.store.get(id);
+    const releasing = this.#releasing.get(id);
+    if (releasing !== undefined) return releasing.then(() => true);
+    if (row === null || !maybeAlive(row.state)) return true;
+    const timer = new AbortController();
+    let wake = () => {};
+    const done = new Promise<boolean>((resolve) => {
+      wake = () => resolve(true);
+      this.#waiters(id).add(wake);
+    });
+    try {
+      return await Promise.race([done, sleep(milliseconds, false, { signal: timer.signal })]);
+    } finally {
+      timer.abort();
+      this.#waiting.get(id)?.delete(wake);
+    }
+  }
+
+  /** Resolves when the supervisor of an ended run has given up its socket; a new launch under this id has to wait for it. */
+  async released(id: string): Promise<void> {
+    await this.#releasing.get(id);
+  }
+
+  claim(id: string): void {
+    this.#claimed.add(id);
+  }
+
+  unclaim(id: string): void {
+    this.#claimed.delete(id);
+  }
+
+  /** Removes what is left of a sandbox that no supervisor guards any more, and stores that it failed. */
+  async clean(row: SandboxRow, reason: "supervisor-lost" | "launch-failed", message: string): Promise<void> {
+    const gone = row.instance === null ? null : await this.#room.launcher.clean(row.id, row.instance.slot);
+    const now = this.#room.store.get(row.id);
+    if (now === null || !maybeAlive(now.state)) return this.#settle(row.id);
+    const receipt = gone && receiptOf(now, reason, gone);
+    enter(this.#room, now, "failed", { reason, message, receipt, instance: null, bootId: null }, { receipt });
+    await this.#room.persistence.durable();
+    this.#settle(row.id);
+  }
+
+  async #findAgain(id: string, message: string): Promise<void> {
+    const row = this.#room.store.get(id);
+    if (row === null || lifecycle[row.state].lost.act === "ignore") return this.#settle(id);
+    try {
+      const attached = await this.#room.supervisors.attach(id);
+      this.#room.log.info({ sandbox: id }, "found the supervisor again");
+      this.apply(id, attached);
+    } catch (error) {
+      this.#room.log.warn({ sandbox: id, err: error }, "a supervisor is lost; cleaning up after it");
+      await this.clean(row, "supervisor-lost", `the supervisor is gone: ${message}`);
+    }
+  }
+
+  #release(id: string): void {
+    if (this.#releasing.has(id)) return;
+    const work = async () => {
+      try {
+        // The supervisor keeps the exit until it is on the disk.
+        await this.#room.persistence.durable();
+        await this.#room.supervisors.release(id);
+      } catch (error) {
+        this.#room.log.warn({ sandbox: id, err: error }, "a supervisor was not released");
+      }
+      this.#releasing.delete(id);
+      this.#settle(id);
+    };
+    this.#releasing.set(id, work());
+  }
+
+  #waiters(id: string): Set<() => void> {
+    let waiters = this.#waiting.get(id);
+    if (waiters === undefined) {
+      waiters = new Set();
+      this.#waiting.set(id, waiters);
+    }
+    return waiters;
+  }
+
+  #settle(id: string): void {
+    const waiters = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    for (const wake of waiters ?? []) wake();
+  }
+
+  #guard(id: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#room.log.error({ sandbox: id, err: error }, "what a supervisor said could not be stored");
+    }
+  }
+}
+
+const describe = (exit: Exit): string => {
+  if (exit.reason === "exited") return `the main process exited with ${exit.code}`;
+  if (exit.reason === "signaled") return `the main process was ended by ${exit.signal}`;
+  return "the main process was killed because the memory limit was reached";
+};
+
+const endedNamespaces = (instance: Instance | null): Receipt["namespaces"] =>
+  Object.fromEntries((instance?.isolated ?? []).map((type) => [type, instance?.inodes[type] ?? 0]));
+
+export const receiptOf = (row: SandboxRow, reason: string, gone: Gone): Receipt => ({
+  id: row.id,
+  name: row.name,
+  reason,
+  processes: gone.killed,
+  mounts: gone.mounts,
+  cgroups: gone.cgroups,
+  namespaces: endedNamespaces(row.instance),
+  files: 0,
+  bytes: 0,
+  durationMs: gone.milliseconds,
+  complete: gone.complete,
+  remaining: gone.remaining,
+  at: isoTime(Date.now()),
+});

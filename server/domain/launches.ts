@@ -1,0 +1,108 @@
+import { capabilityMask } from "./capabilities.ts";
+import { namespaceSwitches } from "./definition.ts";
+import { environmentOf } from "./definitions.ts";
+import { DomainError } from "./errors.ts";
+import type { Instances } from "./instances.ts";
+import { deadlines } from "./lifecycle.ts";
+import { kernelName } from "./namespace-rules.ts";
+import type { LaunchOrder, SandboxRow } from "./ports.ts";
+import { enter, type SandboxRoom } from "./sandbox-room.ts";
+
+const cpuPeriodMicroseconds = 100_000;
+
+export const orderOf = (row: SandboxRow): LaunchOrder => {
+  const { definition } = row;
+  const { limits } = definition;
+  return {
+    id: row.id,
+    rootId: row.rootId,
+    isolate: namespaceSwitches.filter((key) => definition.namespaces[key]).map((key) => kernelName[key]),
+    command: definition.command,
+    env: environmentOf(definition),
+    cwd: definition.cwd,
+    uid: definition.user.uid,
+    gid: definition.user.gid,
+    hostname: definition.hostname,
+    init: definition.init,
+    tty: definition.tty,
+    capabilityMask: capabilityMask(definition.capabilities),
+    memoryBytes: limits.memoryBytes ?? 0,
+    cpuQuotaMicroseconds: limits.cpus === null ? 0 : Math.round(limits.cpus * cpuPeriodMicroseconds),
+    pids: limits.pids,
+    openFiles: limits.openFiles,
+    outputBytes: limits.outputBytes,
+  };
+};
+
+/** Turns stored sandboxes into running ones; at most one launch of a sandbox is under way. */
+export class Launches {
+  readonly #room: SandboxRoom;
+  readonly #instances: Instances;
+  readonly #running = new Map<string, Promise<SandboxRow>>();
+
+  constructor(room: SandboxRoom, instances: Instances) {
+    this.#room = room;
+    this.#instances = instances;
+  }
+
+  /** The launch of this sandbox that is under way. */
+  current(id: string): Promise<SandboxRow> | null {
+    return this.#running.get(id) ?? null;
+  }
+
+  /** Refuses when the machine lacks what a launch needs. @throws DomainError `host-not-ready`, `launcher-unavailable` */
+  async ready(): Promise<void> {
+    const facts = this.#room.launcher.lastFacts() ?? (await this.#room.launcher.facts());
+    if (facts.problems.length === 0) return;
+    const problems = facts.problems.map(({ layer, message }) => `${layer}: ${message}`);
+    throw new DomainError("host-not-ready", `this machine cannot apply every layer of a launch: ${problems.join("; ")}; GET /v1/preflight says how to mend it`, {
+      members: { problems: facts.problems },
+    });
+  }
+
+  /**
+   * Launches a sandbox whose row is at rest, or was just inserted in the state `starting`. `begin` writes the intent and
+   * gives the row; it runs when the way is free, in the same turn as nothing else.
+   * @throws DomainError of the launch; the row is then left in `starting` for the caller to settle
+   */
+  launch(id: string, begin: () => SandboxRow): Promise<SandboxRow> {
+    const work = this.#launch(id, begin).finally(() => this.#running.delete(id));
+    this.#running.set(id, work);
+    return work;
+  }
+
+  async #launch(id: string, begin: () => SandboxRow): Promise<SandboxRow> {
+    await this.#instances.released(id);
+    const row = begin();
+    // The intent reaches the disk while the launch is under way: what a power cut could lose, it also ends.
+    const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), this.#room.launcher.launch(orderOf(row))]);
+    if (launched.status === "rejected" || stored.status === "rejected") {
+      const error = launched.status === "rejected" ? launched.reason : (stored as PromiseRejectedResult).reason;
+      // Without an answer of the launcher's nobody knows whether it launched.
+      if (launched.status === "fulfilled" || !isRefusal(error)) await this.#endUnanswered(id);
+      throw error;
+    }
+    const now = Date.now();
+    const running = enter(this.#room, row, "running", { instance: launched.value, bootId: this.#room.bootId, startedAt: now }, { pid: launched.value.pid });
+    this.#instances.follow(id);
+    return running;
+  }
+
+  async #endUnanswered(id: string): Promise<void> {
+    this.#instances.claim(id);
+    try {
+      const { state } = await this.#room.supervisors.attach(id);
+      const deadline = Date.now() + (deadlines.stopping ?? 0);
+      if (state !== "gone") await this.#room.supervisors.stop(id, 0);
+      for (let now = state; now !== "gone" && Date.now() < deadline; ) now = (await this.#room.supervisors.attach(id)).state;
+      await this.#room.supervisors.release(id);
+    } catch (error) {
+      this.#room.log.warn({ sandbox: id, err: error }, "no supervisor answers after a launch without an answer");
+    } finally {
+      this.#instances.unclaim(id);
+    }
+  }
+}
+
+/** Whether the launcher answered that it did not launch, as opposed to not answering. */
+const isRefusal = (error: unknown): boolean => error instanceof DomainError && error.code !== "launcher-unavailable";

@@ -1,0 +1,106 @@
+import type { Instances } from "./instances.ts";
+import type { Launches } from "./launches.ts";
+import { lifecycle, maybeAlive } from "./lifecycle.ts";
+import type { SandboxRow } from "./ports.ts";
+import type { Receipt } from "./receipt.ts";
+import { isoTime } from "./reports.ts";
+import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
+import { endInstance } from "./stops.ts";
+
+/** Deletes sandboxes, whatever state they are in. */
+export class Removals {
+  readonly #room: SandboxRoom;
+  readonly #instances: Instances;
+  readonly #launches: Launches;
+  readonly #running = new Map<string, Promise<Receipt>>();
+
+  constructor(room: SandboxRoom, instances: Instances, launches: Launches) {
+    this.#room = room;
+    this.#instances = instances;
+    this.#launches = launches;
+  }
+
+  /** The removal of this sandbox that is under way. */
+  current(id: string): Promise<Receipt> | null {
+    return this.#running.get(id) ?? null;
+  }
+
+  remove(id: string): Promise<Receipt> {
+    let removal = this.#running.get(id);
+    if (removal === undefined) {
+      removal = this.#remove(id).finally(() => {
+        this.#running.delete(id);
+        this.#instances.unclaim(id);
+      });
+      this.#running.set(id, removal);
+    }
+    return removal;
+  }
+
+  /** Takes back a sandbox that was never answered: its row and its files. */
+  async forget(id: string): Promise<void> {
+    if (this.#room.store.get(id) === null) return;
+    this.#room.persistence.transaction(() => {
+      this.#room.store.remove(id);
+      this.#room.events.append("sandbox.deleted", id, { reason: "launch-failed" });
+    });
+    await Promise.all([this.#room.persistence.durable(), this.#removeFiles(id)]);
+  }
+
+  async #remove(id: string): Promise<Receipt> {
+    const began = performance.now();
+    await this.#launches.current(id)?.catch(() => {});
+    await this.#instances.released(id);
+    const before = need(this.#room, id);
+    const ran = maybeAlive(before.state);
+    if (ran) {
+      this.#instances.claim(id);
+      const outcome = lifecycle[before.state].delete;
+      if (outcome.act === "to") enter(this.#room, before, outcome.state, { reason: "stopped-by-user", message: null });
+      await endInstance(this.#room, this.#instances, id, 0);
+    }
+    const row = need(this.#room, id);
+    const receipt = this.#receipt(row, ran);
+    this.#room.persistence.transaction(() => {
+      this.#room.store.remove(id);
+      this.#room.events.append("sandbox.deleted", id, { name: row.name, receipt });
+    });
+    const stored = this.#room.persistence.durable();
+    const released = ran ? stored.then(() => this.#release(id)) : null;
+    const [files] = await Promise.all([this.#removeFiles(id), stored, released]);
+    const left = files === null ? ["files"] : [];
+    return {
+      ...receipt,
+      files: files?.files ?? 0,
+      bytes: files?.bytes ?? 0,
+      durationMs: Math.round(performance.now() - began),
+      complete: receipt.complete && left.length === 0,
+      remaining: [...receipt.remaining, ...left],
+      at: isoTime(Date.now()),
+    };
+  }
+
+  #receipt(row: SandboxRow, ran: boolean): Receipt {
+    const nothing = { processes: 0, mounts: 0, cgroups: 0, namespaces: {}, complete: true, remaining: [] };
+    const torn = ran && row.receipt !== null ? row.receipt : nothing;
+    return { ...torn, id: row.id, name: row.name, reason: "deleted", files: 0, bytes: 0, durationMs: 0, at: isoTime(Date.now()) };
+  }
+
+  async #release(id: string): Promise<void> {
+    try {
+      await this.#room.supervisors.release(id);
+    } catch (error) {
+      this.#room.log.warn({ sandbox: id, err: error }, "the supervisor of a deleted sandbox was not released");
+    }
+  }
+
+  /** Null when they could not be removed: the row is gone by then, and the next start of the daemon sweeps what is left. */
+  async #removeFiles(id: string): Promise<{ files: number; bytes: number } | null> {
+    try {
+      return await this.#room.launcher.remove(id);
+    } catch (error) {
+      this.#room.log.error({ sandbox: id, err: error }, "the files of a deleted sandbox could not be removed");
+      return null;
+    }
+  }
+}

@@ -1,0 +1,173 @@
+import type { DefinitionInput } from "./definition.ts";
+import { completeDefinition, type Scope } from "./definitions.ts";
+import { DomainError } from "./errors.ts";
+import { newId } from "./ids.ts";
+import { Instances } from "./instances.ts";
+import { Launches } from "./launches.ts";
+import { lifecycle, type State } from "./lifecycle.ts";
+import type { SandboxFilter, SandboxRow } from "./ports.ts";
+import type { Receipt } from "./receipt.ts";
+import { Removals } from "./removals.ts";
+import type { Report } from "./reports.ts";
+import { enter, need, reportFor, type SandboxRoom } from "./sandbox-room.ts";
+import { Stops } from "./stops.ts";
+
+/** Everything the API does with sandboxes. Each verb is decided by the lifecycle table and done by the class of its name. */
+export class Sandboxes {
+  readonly instances: Instances;
+  readonly #room: SandboxRoom;
+  readonly #launches: Launches;
+  readonly #stops: Stops;
+  readonly #removals: Removals;
+
+  constructor(room: SandboxRoom) {
+    this.#room = room;
+    this.instances = new Instances(room);
+    this.#launches = new Launches(room, this.instances);
+    this.#stops = new Stops(room, this.instances, this.#launches);
+    this.#removals = new Removals(room, this.instances, this.#launches);
+  }
+
+  /**
+   * Stores a definition, and starts it when asked to. A start that is refused leaves nothing behind.
+   * @throws DomainError of `completeDefinition`, `name-taken`, `root-not-found`, `root-not-ready`, and those of a launch
+   */
+  async create(input: DefinitionInput, start: boolean, scope: Scope): Promise<Report> {
+    const id = newId();
+    const definition = completeDefinition(input, `sandbox-${id.slice(-8)}`, scope);
+    const resolving = definition.root === null ? null : this.#room.roots.resolve(definition.root);
+    const root = resolving instanceof Promise ? await resolving : resolving;
+    if (start) await this.#launches.ready();
+    const now = Date.now();
+    const row: SandboxRow = {
+      id,
+      name: definition.name,
+      rootId: root?.id ?? null,
+      rootName: root?.name ?? null,
+      definition,
+      labels: definition.labels,
+      generation: 1,
+      state: start ? "starting" : "created",
+      reason: null,
+      message: null,
+      since: now,
+      exit: null,
+      instance: null,
+      bootId: null,
+      receipt: null,
+      createdAt: now,
+      startedAt: null,
+    };
+    const insert = (): SandboxRow => {
+      this.#room.persistence.transaction(() => {
+        this.#room.store.insert(row);
+        this.#room.events.append("sandbox.created", id, { name: row.name });
+        if (start) this.#room.events.append("sandbox.starting", id, { name: row.name });
+      });
+      return row;
+    };
+    if (!start) {
+      insert();
+      await this.#room.persistence.durable();
+      return reportFor(this.#room, row);
+    }
+    try {
+      return reportFor(this.#room, await this.#launches.launch(id, insert));
+    } catch (error) {
+      await this.#removals.forget(id);
+      throw error;
+    }
+  }
+
+  get(nameOrId: string): Report {
+    return reportFor(this.#room, need(this.#room, nameOrId));
+  }
+
+  /** One page, oldest first, and the cursor of the next one. */
+  list(filter: SandboxFilter): { items: Report[]; nextCursor: string | null } {
+    const rows = this.#room.store.list({ ...filter, limit: filter.limit + 1 });
+    const page = rows.slice(0, filter.limit);
+    return { items: page.map((row) => reportFor(this.#room, row)), nextCursor: rows.length > filter.limit ? (page.at(-1)?.id ?? null) : null };
+  }
+
+  /**
+   * Changes name or labels.
+   * @param generation what If-Match named, or null
+   * @throws DomainError `precondition-failed`, `name-taken`, `sandbox-not-found`
+   */
+  async patch(nameOrId: string, changes: { name?: string; labels?: Record<string, string> }, generation: number | null): Promise<Report> {
+    const row = need(this.#room, nameOrId);
+    if (generation !== null && generation !== row.generation) {
+      throw new DomainError("precondition-failed", `the definition has generation ${row.generation} by now, not ${generation}`, { members: { generation: row.generation } });
+    }
+    const name = changes.name ?? row.name;
+    const labels = changes.labels ?? row.labels;
+    const next: SandboxRow = { ...row, name, labels, definition: { ...row.definition, name, labels }, generation: row.generation + 1 };
+    this.#room.persistence.transaction(() => {
+      this.#room.store.update(next);
+      this.#room.events.append("sandbox.changed", row.id, { name, labels, generation: next.generation });
+    });
+    await this.#room.persistence.durable();
+    return reportFor(this.#room, next);
+  }
+
+  /** Starts; whoever comes while a start is under way gets its report, and on a running sandbox the report as it is. */
+  async start(nameOrId: string): Promise<Report> {
+    const row = need(this.#room, nameOrId);
+    const { id } = row;
+    const current = this.#launches.current(id);
+    if (current !== null) return reportFor(this.#room, await current);
+    const outcome = this.#decide(row, "start");
+    if (outcome !== "starting") return reportFor(this.#room, row);
+    try {
+      return reportFor(
+        this.#room,
+        await this.#launches.launch(id, () => {
+          const fresh = need(this.#room, id);
+          return enter(this.#room, fresh, "starting", { reason: null, message: null, exit: null, receipt: null, startedAt: null });
+        }),
+      );
+    } catch (error) {
+      const left = this.#room.store.get(id);
+      if (left?.state === "starting") {
+        enter(this.#room, left, "failed", { reason: "launch-failed", message: (error as Error).message });
+        await this.#room.persistence.durable();
+      }
+      throw error;
+    }
+  }
+
+  async stop(nameOrId: string, graceSeconds: number): Promise<Report> {
+    return reportFor(this.#room, await this.#stops.stop(need(this.#room, nameOrId).id, "stop", graceSeconds * 1000));
+  }
+
+  async kill(nameOrId: string): Promise<Report> {
+    return reportFor(this.#room, await this.#stops.stop(need(this.#room, nameOrId).id, "kill", 0));
+  }
+
+  /** Stops with grace where it runs, then starts. */
+  async restart(nameOrId: string, graceSeconds: number): Promise<Report> {
+    const { id } = need(this.#room, nameOrId);
+    await this.#stops.stop(id, "stop", graceSeconds * 1000);
+    return this.start(id);
+  }
+
+  /** Ends what runs, removes files and row. Accepted in every state; who asks while it is under way gets the same receipt. */
+  remove(nameOrId: string): Promise<Receipt> {
+    return this.#removals.remove(need(this.#room, nameOrId).id);
+  }
+
+  /** What the last stop or end removed. @throws DomainError `not-found` where nothing has been torn down yet */
+  receipt(nameOrId: string): Receipt {
+    const { name, receipt } = need(this.#room, nameOrId);
+    if (receipt === null) throw new DomainError("not-found", `the sandbox "${name}" has no receipt: no run of it has been torn down since its last start`);
+    return receipt;
+  }
+
+  #decide(row: SandboxRow, verb: "start"): State {
+    if (this.#removals.current(row.id) !== null) throw new DomainError("state-conflict", `the sandbox "${row.name}" is being deleted`, { members: { state: row.state } });
+    const outcome = lifecycle[row.state][verb];
+    if (outcome.act === "refuse") throw new DomainError("state-conflict", outcome.detail, { members: { state: row.state } });
+    return outcome.act === "to" ? outcome.state : row.state;
+  }
+}

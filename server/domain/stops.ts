@@ -1,0 +1,45 @@
+import type { Instances } from "./instances.ts";
+import type { Launches } from "./launches.ts";
+import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
+import type { SandboxRow } from "./ports.ts";
+import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
+
+/** Ends running sandboxes, with grace or at once, and waits until nothing of them is left. */
+export class Stops {
+  readonly #room: SandboxRoom;
+  readonly #instances: Instances;
+  readonly #launches: Launches;
+
+  constructor(room: SandboxRoom, instances: Instances, launches: Launches) {
+    this.#room = room;
+    this.#instances = instances;
+    this.#launches = launches;
+  }
+
+  /** Gives the row at rest. A sandbox that does not run is given as it is; one that is starting is first awaited. */
+  async stop(id: string, verb: "stop" | "kill", graceMilliseconds: number): Promise<SandboxRow> {
+    await this.#launches.current(id)?.catch(() => {});
+    const row = need(this.#room, id);
+    const outcome = lifecycle[row.state][verb];
+    if (!maybeAlive(row.state)) return row;
+    if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null });
+    await endInstance(this.#room, this.#instances, id, graceMilliseconds);
+    await this.#room.persistence.durable();
+    return need(this.#room, id);
+  }
+}
+
+/** Orders the end of an instance and waits for it; where neither comes to be in time, kills and cleans up without the supervisor. */
+export const endInstance = async (room: SandboxRoom, instances: Instances, id: string, graceMilliseconds: number): Promise<void> => {
+  const patience = deadlines.stopping ?? 0;
+  try {
+    await room.supervisors.stop(id, graceMilliseconds);
+  } catch (error) {
+    room.log.warn({ sandbox: id, err: error }, "a supervisor did not take the order to stop");
+    instances.lost(id, (error as Error).message);
+  }
+  if (await instances.ended(id, graceMilliseconds + patience)) return;
+  room.log.error({ sandbox: id }, "a sandbox did not end in time; cleaning up without its supervisor");
+  const row = room.store.get(id);
+  if (row !== null) await instances.clean(row, "supervisor-lost", "the supervisor did not end the sandbox in time");
+};

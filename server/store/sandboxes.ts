@@ -1,0 +1,140 @@
+import { DomainError } from "../domain/errors.ts";
+import type { SandboxFilter, SandboxRow, SandboxStore } from "../domain/ports.ts";
+import type { State } from "../domain/lifecycle.ts";
+import type { Database } from "./database.ts";
+
+interface Stored {
+  id: string;
+  name: string;
+  root_id: string | null;
+  root_name: string | null;
+  definition: string;
+  labels: string;
+  generation: number;
+  state: string;
+  reason: string | null;
+  message: string | null;
+  since: number;
+  exit: string | null;
+  instance: string | null;
+  boot_id: string | null;
+  receipt: string | null;
+  created_at: number;
+  started_at: number | null;
+}
+
+const select = "SELECT s.*, r.name AS root_name FROM sandboxes s LEFT JOIN roots r ON r.id = s.root_id";
+
+const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
+const parse = <T>(text: string | null): T | null => (text === null ? null : (JSON.parse(text) as T));
+
+const rowOf = (stored: Stored): SandboxRow => {
+  const labels = JSON.parse(stored.labels);
+  // Name and labels change after creation; their columns are what holds.
+  const definition = { ...JSON.parse(stored.definition), name: stored.name, labels };
+  return { ...columnsOf(stored), definition, labels };
+};
+
+const columnsOf = (stored: Stored): Omit<SandboxRow, "definition" | "labels"> => ({
+  id: stored.id,
+  name: stored.name,
+  rootId: stored.root_id,
+  rootName: stored.root_name,
+  generation: stored.generation,
+  state: stored.state as State,
+  reason: stored.reason,
+  message: stored.message,
+  since: stored.since,
+  exit: parse(stored.exit),
+  instance: parse(stored.instance),
+  bootId: stored.boot_id,
+  receipt: parse(stored.receipt),
+  createdAt: stored.created_at,
+  startedAt: stored.started_at,
+});
+
+export class SandboxTable implements SandboxStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  insert(row: SandboxRow): void {
+    const sql = `INSERT INTO sandboxes (id, name, root_id, definition, labels, generation, state, reason, message, since, exit, instance, boot_id, receipt, created_at, started_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+    const { id, name, rootId, definition, labels, generation, state, reason, message, since, exit, instance, bootId, receipt, createdAt, startedAt } = row;
+    const values = [id, name, rootId, json(definition), json(labels), generation, state, reason, message, since, json(exit), json(instance), bootId, json(receipt), createdAt, startedAt];
+    named(name, () => this.#database.prepare<unknown[], never>(sql).run(...values));
+  }
+
+  find(nameOrId: string): SandboxRow | null {
+    return this.get(nameOrId) ?? this.#one(`${select} WHERE s.name = ?`, nameOrId);
+  }
+
+  get(id: string): SandboxRow | null {
+    return this.#one(`${select} WHERE s.id = ?`, id);
+  }
+
+  update(row: SandboxRow): void {
+    const sql = `UPDATE sandboxes SET name = ?, labels = ?, generation = ?, state = ?, reason = ?, message = ?, since = ?, exit = ?, instance = ?, boot_id = ?, receipt = ?, started_at = ?
+      WHERE id = ?`;
+    const { id, name, labels, generation, state, reason, message, since, exit, instance, bootId, receipt, startedAt } = row;
+    const values = [name, json(labels), generation, state, reason, message, since, json(exit), json(instance), bootId, json(receipt), startedAt, id];
+    named(name, () => this.#database.prepare<unknown[], never>(sql).run(...values));
+  }
+
+  remove(id: string): void {
+    this.#database.prepare<[string], never>("DELETE FROM sandboxes WHERE id = ?").run(id);
+  }
+
+  list(filter: SandboxFilter): SandboxRow[] {
+    const conditions: string[] = [];
+    const values: unknown[] = [];
+    const where = (condition: string, ...bound: unknown[]) => {
+      conditions.push(condition);
+      values.push(...bound);
+    };
+    if (filter.after !== null) where("s.id > ?", filter.after);
+    if (filter.name !== null) where("s.name = ?", filter.name);
+    if (filter.states.length > 0) where(`s.state IN (${filter.states.map(() => "?").join(", ")})`, ...filter.states);
+    for (const [key, value] of Object.entries(filter.labels)) where("EXISTS (SELECT 1 FROM json_each(s.labels) WHERE key = ? AND value = ?)", key, value);
+    const condition = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
+    return this.#database.prepare<unknown[], Stored>(`${select}${condition} ORDER BY s.id LIMIT ?`).all(...values, filter.limit).map(rowOf);
+  }
+
+  alive(): SandboxRow[] {
+    return this.#database.prepare<[], Stored>(`${select} WHERE s.state IN ('starting', 'running', 'paused', 'stopping') ORDER BY s.id`).all().map(rowOf);
+  }
+
+  ids(): string[] {
+    return this.#database
+      .prepare<[], { id: string }>("SELECT id FROM sandboxes")
+      .all()
+      .map(({ id }) => id);
+  }
+
+  usersOfRoot(rootId: string): { id: string; name: string }[] {
+    return this.#database.prepare<[string], { id: string; name: string }>("SELECT id, name FROM sandboxes WHERE root_id = ? ORDER BY id").all(rootId);
+  }
+
+  countByState(): Record<string, number> {
+    const rows = this.#database.prepare<[], { state: string; n: number }>("SELECT state, count(*) AS n FROM sandboxes GROUP BY state").all();
+    return Object.fromEntries(rows.map(({ state, n }) => [state, n]));
+  }
+
+  #one(sql: string, value: string): SandboxRow | null {
+    const stored = this.#database.prepare<[string], Stored>(sql).get(value);
+    return stored === undefined ? null : rowOf(stored);
+  }
+}
+
+const named = (name: string, write: () => void): void => {
+  try {
+    write();
+  } catch (error) {
+    if ((error as { code?: string }).code === "SQLITE_CONSTRAINT_UNIQUE") throw new DomainError("name-taken", `a sandbox named "${name}" exists`, { cause: error });
+    if ((error as { code?: string }).code === "SQLITE_CONSTRAINT_FOREIGNKEY") throw new DomainError("root-not-found", "the root was removed meanwhile", { cause: error });
+    throw error;
+  }
+};

@@ -1,0 +1,137 @@
+import { connect, type Socket } from "node:net";
+import { Fields } from "./fields.ts";
+import { Decoder, encode, type Field, type Message, type MessageName, ProtocolError } from "./protocol.ts";
+
+/** The other end answered ERROR; `fields` are its members. */
+export class RefusedError extends Error {
+  readonly code: string;
+  readonly fields: Fields;
+
+  constructor(message: Message) {
+    const fields = new Fields(message);
+    super(fields.optional("message") ?? fields.text("code"));
+    this.code = fields.text("code");
+    this.fields = fields;
+  }
+}
+
+/** The connection ended, or never came to be, before there was an answer. */
+export class ConnectionLostError extends Error {
+  /** The errno name of connect(2) or of the socket, such as ENOENT, ECONNREFUSED; empty at an orderly end. */
+  readonly errno: string;
+
+  constructor(message: string, errno = "") {
+    super(message);
+    this.errno = errno;
+  }
+}
+
+/** No answer in time; the connection goes on, and a late answer is dropped. */
+export class ReplyTimeoutError extends Error {}
+
+interface Waiting {
+  expects: MessageName;
+  resolve(message: Message): void;
+  reject(error: Error): void;
+  timer: NodeJS.Timeout;
+}
+
+/** One connection of the protocol: requests answered in any order, events, and one report of its end. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #decoder = new Decoder();
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  #ended = false;
+  onEvent: (message: Message) => void = () => {};
+  onClose: (error: Error) => void = () => {};
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    let cause: Error | null = null;
+    socket.on("data", (chunk) => {
+      try {
+        for (const message of this.#decoder.push(chunk as Buffer)) this.#take(message);
+      } catch (error) {
+        cause = error as Error;
+        socket.destroy();
+      }
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      cause ??= error;
+    });
+    socket.on("close", () => {
+      this.#end(cause instanceof ProtocolError ? cause : new ConnectionLostError(cause?.message ?? "the other end closed the connection", (cause as NodeJS.ErrnoException | null)?.code));
+    });
+  }
+
+  /** Connects to the unix socket at `path`. @throws ConnectionLostError */
+  static open(path: string): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(path);
+      const failed = (error: NodeJS.ErrnoException) => reject(new ConnectionLostError(error.message, error.code));
+      socket.once("error", failed);
+      socket.once("connect", () => {
+        socket.off("error", failed);
+        resolve(new Connection(socket));
+      });
+    });
+  }
+
+  get open(): boolean {
+    return !this.#ended;
+  }
+
+  /**
+   * Sends a request and gives its reply.
+   * @throws RefusedError, ConnectionLostError, ReplyTimeoutError, ProtocolError
+   */
+  request(name: MessageName, fields: readonly Field[], expects: MessageName, timeoutMilliseconds: number): Promise<Message> {
+    if (this.#ended) return Promise.reject(new ConnectionLostError("the connection is closed"));
+    this.#last = this.#last === 0xffffffff ? 1 : this.#last + 1;
+    const request = this.#last;
+    return new Promise((resolve, reject) => {
+      const frame = encode(name, request, fields);
+      const timer = setTimeout(() => {
+        this.#waiting.delete(request);
+        reject(new ReplyTimeoutError(`no answer to ${name} within ${timeoutMilliseconds} ms`));
+      }, timeoutMilliseconds);
+      this.#waiting.set(request, { expects, resolve, reject, timer });
+      this.#socket.write(frame);
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  /** Lets the process end while this connection is open. */
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  #take(message: Message): void {
+    if (message.request === 0) {
+      this.onEvent(message);
+      return;
+    }
+    const waiting = this.#waiting.get(message.request);
+    if (waiting === undefined) return;
+    this.#waiting.delete(message.request);
+    clearTimeout(waiting.timer);
+    if (message.name === waiting.expects) waiting.resolve(message);
+    else if (message.name === "ERROR") waiting.reject(new RefusedError(message));
+    else throw new ProtocolError(`${message.name} is no answer, expected ${waiting.expects}`);
+  }
+
+  #end(error: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(error);
+    }
+    this.#waiting.clear();
+    this.onClose(error);
+  }
+}

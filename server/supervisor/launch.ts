@@ -1,0 +1,55 @@
+import { DomainError } from "../domain/errors.ts";
+import type { LaunchOrder } from "../domain/ports.ts";
+import type { RefusedError } from "./connection.ts";
+import type { Field } from "./protocol.ts";
+
+const bit = (value: boolean): string => (value ? "1" : "0");
+
+/** The fields of LAUNCH. */
+export const launchFields = (order: LaunchOrder): Field[] => {
+  const fields: Field[] = [["id", order.id]];
+  if (order.rootId !== null) fields.push(["root", order.rootId]);
+  for (const type of order.isolate) fields.push(["isolate", type]);
+  for (const argument of order.command) fields.push(["arg", argument]);
+  for (const variable of order.env) fields.push(["env", variable]);
+  fields.push(["cwd", order.cwd], ["uid", String(order.uid)], ["gid", String(order.gid)]);
+  if (order.hostname !== null) fields.push(["hostname", order.hostname]);
+  fields.push(
+    ["init", bit(order.init)],
+    ["tty", bit(order.tty)],
+    ["capabilities", order.capabilityMask.toString()],
+    ["seccomp", "default"],
+    ["memory-bytes", String(order.memoryBytes)],
+    ["cpu-quota-us", String(order.cpuQuotaMicroseconds)],
+    ["pids", String(order.pids)],
+    ["open-files", String(order.openFiles)],
+    ["output-bytes", String(order.outputBytes)],
+  );
+  return fields;
+};
+
+/** errno(3) of the failures that the definition can be at fault for; others are told by their message. */
+const guestCodes: Readonly<Record<string, { code: "command-not-found" | "command-not-executable" | "working-directory-invalid"; pointer: string }>> = {
+  "command 2": { code: "command-not-found", pointer: "/command/0" },
+  "command 20": { code: "command-not-found", pointer: "/command/0" },
+  cwd: { code: "working-directory-invalid", pointer: "/cwd" },
+  command: { code: "command-not-executable", pointer: "/command/0" },
+};
+
+/** What an ERROR to LAUNCH means in the domain's words. */
+export const launchFailure = (error: RefusedError, order: LaunchOrder): DomainError => {
+  if (error.code === "exists") return new DomainError("state-conflict", "a supervisor for this sandbox is alive already", { cause: error });
+  if (error.code !== "launch-failed") return new DomainError("launch-failed", `the launcher refused the launch (${error.code}): ${error.message}`, { cause: error });
+  const layer = error.fields.optional("layer") ?? "supervisor";
+  const errno = error.fields.numberOr("errno", 0);
+  const phases = error.fields.repeated("phase");
+  const members = { layer, errno, ...(phases.length > 0 ? { phases } : {}) };
+  if (error.fields.optional("guest") === "1") {
+    const found = guestCodes[`${layer} ${errno}`] ?? guestCodes[layer];
+    if (found !== undefined) {
+      const what = found.pointer === "/cwd" ? order.cwd : order.command[0];
+      return new DomainError(found.code, `${what}: ${error.message}`, { faults: [{ pointer: found.pointer, detail: error.message }], members, cause: error });
+    }
+  }
+  return new DomainError("launch-failed", `the layer "${layer}" could not be applied: ${error.message}`, { members, cause: error });
+};

@@ -1,0 +1,152 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DomainError } from "../domain/errors.ts";
+import type { Gone, Instance, Launcher, LauncherFacts, LaunchOrder, Logger } from "../domain/ports.ts";
+import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
+import { Fields } from "./fields.ts";
+import { launchFailure, launchFields } from "./launch.ts";
+import type { Field, Message, MessageName } from "./protocol.ts";
+import { goneOf, instanceOf, welcomeOf } from "./replies.ts";
+
+export interface LauncherOptions {
+  program: string;
+  runDir: string;
+  stateDir: string;
+  cgroupParent: string;
+  idBase: number;
+  readyShells: number;
+  /** How long a launch may take. */
+  launchMilliseconds: number;
+}
+
+const startMilliseconds = 5_000;
+const replyMilliseconds = 10_000;
+const cleanMilliseconds = 60_000;
+
+/**
+ * The daemon's end of RUN_DIR/launcher.sock. Where nobody answers, the launcher is started as a detached process of its own
+ * session, which outlives the daemon; where it has died, the next call starts another.
+ */
+export class LauncherClient implements Launcher {
+  readonly #options: LauncherOptions;
+  readonly #log: Logger;
+  #connection: Connection | null = null;
+  #connecting: Promise<Connection> | null = null;
+  #facts: LauncherFacts | null = null;
+  #closed = false;
+
+  constructor(options: LauncherOptions, log: Logger) {
+    this.#options = options;
+    this.#log = log;
+  }
+
+  async facts(): Promise<LauncherFacts> {
+    const message = await this.#request("HELLO", [], "WELCOME", replyMilliseconds);
+    this.#facts = welcomeOf(message);
+    return this.#facts;
+  }
+
+  lastFacts(): LauncherFacts | null {
+    return this.#facts;
+  }
+
+  async launch(order: LaunchOrder): Promise<Instance> {
+    try {
+      return instanceOf(await this.#request("LAUNCH", launchFields(order), "LAUNCHED", this.#options.launchMilliseconds));
+    } catch (error) {
+      throw error instanceof RefusedError ? launchFailure(error, order) : error;
+    }
+  }
+
+  async clean(id: string, slot: number): Promise<Gone> {
+    const fields: Field[] = [
+      ["id", id],
+      ["slot", String(slot)],
+    ];
+    return goneOf(await this.#request("CLEAN", fields, "CLEANED", cleanMilliseconds));
+  }
+
+  async remove(id: string): Promise<{ files: number; bytes: number }> {
+    try {
+      const fields = new Fields(await this.#request("REMOVE", [["id", id]], "REMOVED", cleanMilliseconds));
+      return { files: fields.number("files"), bytes: fields.number("bytes") };
+    } catch (error) {
+      if (error instanceof RefusedError && error.code === "not-found") return { files: 0, bytes: 0 };
+      throw error;
+    }
+  }
+
+  /** Closes the connection and starts no other; the launcher lives on. */
+  close(): void {
+    this.#closed = true;
+    this.#connection?.close();
+  }
+
+  async #request(name: MessageName, fields: readonly Field[], expects: MessageName, timeout: number): Promise<Message> {
+    const connection = this.#connection ?? (await this.#connect());
+    try {
+      return await connection.request(name, fields, expects, timeout);
+    } catch (error) {
+      if (error instanceof RefusedError) throw error;
+      throw new DomainError("launcher-unavailable", `the launcher gave no answer to ${name}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #connect(): Promise<Connection> {
+    this.#connecting ??= this.#reach().finally(() => {
+      this.#connecting = null;
+    });
+    return this.#connecting;
+  }
+
+  async #reach(): Promise<Connection> {
+    if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
+    const path = join(this.#options.runDir, "launcher.sock");
+    let connection = await open(path);
+    if (connection === null) {
+      const exited = this.#start();
+      const deadline = Date.now() + startMilliseconds;
+      while (connection === null && Date.now() < deadline) {
+        const end = await Promise.race([exited, sleep(5, null)]);
+        connection = await open(path);
+        if (end !== null && connection === null) throw new DomainError("launcher-unavailable", end);
+      }
+    }
+    if (connection === null) throw new DomainError("launcher-unavailable", `the launcher was started and does not answer on ${path}`);
+    connection.onClose = (error) => {
+      this.#connection = null;
+      if (!this.#closed) this.#log.warn({ err: error }, "the connection to the launcher ended");
+    };
+    this.#facts = welcomeOf(await connection.request("HELLO", [], "WELCOME", replyMilliseconds));
+    this.#log.info({ launcherPid: this.#facts.pid, ready: this.#facts.readyShells, problems: this.#facts.problems }, "connected to the launcher");
+    this.#connection = connection;
+    return connection;
+  }
+
+  /** Starts the launcher; resolves with the reason when it ends. */
+  #start(): Promise<string> {
+    const { program, runDir, stateDir, cgroupParent, idBase, readyShells } = this.#options;
+    const logPath = join(runDir, "launcher.log");
+    const output = openSync(logPath, "a", 0o640);
+    const flags = ["--run-dir", runDir, "--state-dir", stateDir, "--cgroup-parent", cgroupParent, "--id-base", String(idBase), "--ready-shells", String(readyShells)];
+    const child = spawn(program, ["launcher", ...flags], { detached: true, stdio: ["ignore", "ignore", output], cwd: "/", env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" } });
+    closeSync(output);
+    child.unref();
+    this.#log.info({ launcherPid: child.pid, program, log: logPath }, "started the launcher");
+    return new Promise((resolve) => {
+      child.once("error", (error) => resolve(`the launcher cannot be started: ${error.message}`));
+      child.once("exit", (code, signal) => resolve(`the launcher ended at its start (${signal ?? `status ${code}`}); ${logPath} says why`));
+    });
+  }
+}
+
+const open = async (path: string): Promise<Connection | null> => {
+  try {
+    return await Connection.open(path);
+  } catch (error) {
+    if (error instanceof ConnectionLostError && (error.errno === "ENOENT" || error.errno === "ECONNREFUSED")) return null;
+    throw new DomainError("launcher-unavailable", `the launcher cannot be reached on ${path}: ${(error as Error).message}`, { cause: error });
+  }
+};

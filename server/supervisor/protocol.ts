@@ -1,0 +1,111 @@
+/** Frames of supervisor/PROTOCOL.md: one encoder, one strict incremental decoder. Knows the form, not the meaning, of messages. */
+
+export const protocolVersion = 1;
+export const headerBytes = 12;
+export const maxBodyBytes = 1_048_576;
+const maxFields = 4096;
+
+export const messageTypes = {
+  HELLO: 1,
+  WELCOME: 2,
+  LAUNCH: 3,
+  LAUNCHED: 4,
+  CLEAN: 5,
+  CLEANED: 6,
+  REMOVE: 7,
+  REMOVED: 8,
+  ATTACH: 16,
+  REPORT: 17,
+  SIGNAL: 18,
+  DONE: 19,
+  STOP: 20,
+  OUTPUT: 21,
+  RECORDS: 22,
+  INPUT: 23,
+  RESIZE: 24,
+  RELEASE: 25,
+  EXITED: 32,
+  GONE: 33,
+  ERROR: 64,
+} as const;
+export type MessageName = keyof typeof messageTypes;
+
+const names = new Map<number, MessageName>(Object.entries(messageTypes).map(([name, type]) => [type, name as MessageName]));
+
+export type Field = readonly [key: string, value: string];
+
+export interface Message {
+  name: MessageName;
+  /** 0 for an event. */
+  request: number;
+  fields: readonly Field[];
+  payload: Buffer | null;
+}
+
+/** The other end broke the form of the protocol; the connection cannot go on. */
+export class ProtocolError extends Error {}
+
+/** One frame. @throws ProtocolError for a field that has no form in the protocol, such as a value with a NUL byte */
+export const encode = (name: MessageName, request: number, fields: readonly Field[], payload: Buffer | null = null): Buffer => {
+  let text = "";
+  for (const [key, value] of fields) {
+    if (!/^[a-z0-9-]{1,32}$/.test(key) || value.includes("\0")) throw new ProtocolError(`field "${key}" cannot be sent`);
+    text += `${key}=${value}\0`;
+  }
+  const textBytes = Buffer.byteLength(text);
+  const bodyBytes = textBytes + (payload === null ? 0 : payload.length + 1);
+  if (bodyBytes > maxBodyBytes || fields.length > maxFields) throw new ProtocolError(`${name} is too large to be sent`);
+  const frame = Buffer.allocUnsafe(headerBytes + bodyBytes);
+  frame.writeUInt32LE(bodyBytes, 0);
+  frame.writeUInt16LE(messageTypes[name], 4);
+  frame.writeUInt16LE(protocolVersion, 6);
+  frame.writeUInt32LE(request, 8);
+  frame.write(text, headerBytes, "utf8");
+  if (payload !== null) {
+    frame[headerBytes + textBytes] = 0;
+    payload.copy(frame, headerBytes + textBytes + 1);
+  }
+  return frame;
+};
+
+const decodeBody = (body: Buffer): { fields: Field[]; payload: Buffer | null } => {
+  const fields: Field[] = [];
+  let start = 0;
+  while (start < body.length) {
+    const end = body.indexOf(0, start);
+    if (end === -1) throw new ProtocolError("a field has no end");
+    if (end === start) return { fields, payload: Buffer.from(body.subarray(end + 1)) };
+    if (fields.length === maxFields) throw new ProtocolError("too many fields");
+    const equals = body.indexOf(61, start);
+    const key = equals === -1 || equals > end ? "" : body.latin1Slice(start, equals);
+    if (!/^[a-z0-9-]{1,32}$/.test(key)) throw new ProtocolError("a field has no key");
+    fields.push([key, body.utf8Slice(equals + 1, end)]);
+    start = end + 1;
+  }
+  return { fields, payload: null };
+};
+
+/** Takes the bytes of a stream as they come and gives the messages that they complete. */
+export class Decoder {
+  #pending: Buffer = Buffer.alloc(0);
+
+  /** @throws ProtocolError; the decoder is of no use afterwards */
+  push(chunk: Buffer): Message[] {
+    let data = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    const messages: Message[] = [];
+    while (data.length >= headerBytes) {
+      const length = data.readUInt32LE(0);
+      const name = names.get(data.readUInt16LE(4));
+      const version = data.readUInt16LE(6);
+      if (version !== protocolVersion) throw new ProtocolError(`protocol version ${version}, expected ${protocolVersion}`);
+      if (name === undefined) throw new ProtocolError(`unknown message type ${data.readUInt16LE(4)}`);
+      if (length > maxBodyBytes) throw new ProtocolError(`a body of ${length} bytes`);
+      if (data.length < headerBytes + length) break;
+      messages.push({ name, request: data.readUInt32LE(8), ...decodeBody(data.subarray(headerBytes, headerBytes + length)) });
+      data = data.subarray(headerBytes + length);
+    }
+    // A copy, so that a few waiting bytes do not keep a large chunk alive.
+    this.#pending = data.length === 0 ? Buffer.alloc(0) : Buffer.from(data);
+    return messages;
+  }
+}

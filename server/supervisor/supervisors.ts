@@ -1,0 +1,145 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { DomainError } from "../domain/errors.ts";
+import type { Attached, InstanceState, Logger, SupervisorListener, Supervisors } from "../domain/ports.ts";
+import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
+import { Fields } from "./fields.ts";
+import type { Message } from "./protocol.ts";
+import { exitOf, goneOf, instanceOf } from "./replies.ts";
+
+const replyMilliseconds = 10_000;
+
+interface Attachment {
+  connection: Connection;
+  startedAt: number;
+  /** Set when the end of the connection is expected, so that it is not taken for a loss. */
+  over: boolean;
+}
+
+/** One connection for each sandbox that runs: RUN_DIR/sandboxes/ID.sock. */
+export class SupervisorClients implements Supervisors {
+  readonly #directory: string;
+  readonly #log: Logger;
+  readonly #attachments = new Map<string, Attachment>();
+  readonly #attaching = new Map<string, Promise<Attached>>();
+  #listener: SupervisorListener | null = null;
+  #closed = false;
+
+  constructor(runDir: string, log: Logger) {
+    this.#directory = join(runDir, "sandboxes");
+    this.#log = log;
+  }
+
+  listen(listener: SupervisorListener): void {
+    this.#listener = listener;
+  }
+
+  async sockets(): Promise<string[]> {
+    try {
+      const files = await readdir(this.#directory);
+      return files.filter((file) => /^[0-9a-z]{1,64}\.sock$/.test(file)).map((file) => file.slice(0, -5));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  attach(id: string): Promise<Attached> {
+    let attaching = this.#attaching.get(id);
+    if (attaching === undefined) {
+      attaching = this.#attach(id).finally(() => this.#attaching.delete(id));
+      this.#attaching.set(id, attaching);
+    }
+    return attaching;
+  }
+
+  async stop(id: string, graceMilliseconds: number): Promise<void> {
+    const { connection } = await this.#attachment(id);
+    try {
+      await connection.request("STOP", [["grace-ms", String(graceMilliseconds)]], "DONE", replyMilliseconds);
+    } catch (error) {
+      // Already ended: EXITED and GONE are on their way.
+      if (error instanceof RefusedError && error.code === "ended") return;
+      throw unavailable(id, error);
+    }
+  }
+
+  async release(id: string): Promise<void> {
+    const attachment = await this.#attachment(id);
+    attachment.over = true;
+    try {
+      await attachment.connection.request("RELEASE", [], "DONE", replyMilliseconds);
+    } catch (error) {
+      if (!(error instanceof ConnectionLostError)) throw unavailable(id, error);
+    } finally {
+      attachment.connection.close();
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { connection } of this.#attachments.values()) connection.close();
+  }
+
+  async #attachment(id: string): Promise<Attachment> {
+    const found = this.#attachments.get(id);
+    if (found !== undefined) return found;
+    await this.attach(id);
+    const made = this.#attachments.get(id);
+    if (made === undefined) throw unavailable(id, new Error("the connection ended at once"));
+    return made;
+  }
+
+  async #attach(id: string): Promise<Attached> {
+    this.#attachments.get(id)?.connection.close();
+    this.#attachments.delete(id);
+    let connection: Connection;
+    try {
+      connection = await Connection.open(join(this.#directory, `${id}.sock`));
+    } catch (error) {
+      throw unavailable(id, error);
+    }
+    const attachment: Attachment = { connection, startedAt: 0, over: false };
+    // Events may arrive in the same chunk as the reply; they wait until what the reply says has been taken in.
+    const early: Message[] = [];
+    connection.onEvent = (message) => early.push(message);
+    try {
+      const report = await connection.request("ATTACH", [], "REPORT", replyMilliseconds);
+      const attached = attachedOf(report);
+      attachment.startedAt = attached.instance.startedAt;
+      this.#attachments.set(id, attachment);
+      connection.onClose = (error) => this.#closing(id, attachment, error);
+      setImmediate(() => {
+        connection.onEvent = (message) => this.#event(id, attachment, message);
+        for (const message of early) this.#event(id, attachment, message);
+      });
+      return attached;
+    } catch (error) {
+      connection.close();
+      throw unavailable(id, error);
+    }
+  }
+
+  #event(id: string, attachment: Attachment, message: Message): void {
+    if (message.name === "EXITED") this.#listener?.exited(id, exitOf(message, attachment.startedAt));
+    else if (message.name === "GONE") this.#listener?.gone(id, goneOf(message));
+  }
+
+  #closing(id: string, attachment: Attachment, error: Error): void {
+    if (this.#attachments.get(id) === attachment) this.#attachments.delete(id);
+    if (attachment.over || this.#closed) return;
+    this.#log.warn({ sandbox: id, err: error }, "the connection to a supervisor ended");
+    this.#listener?.lost(id, error.message);
+  }
+}
+
+const attachedOf = (report: Message): Attached => {
+  const fields = new Fields(report);
+  const instance = instanceOf(report);
+  const state = fields.text("state") as InstanceState;
+  const ended = state !== "running";
+  return { instance, state, exit: ended ? exitOf(report, instance.startedAt) : null, gone: state === "gone" ? goneOf(report) : null };
+};
+
+const unavailable = (id: string, error: unknown): DomainError =>
+  new DomainError("launcher-unavailable", `the supervisor of ${id} gave no answer: ${(error as Error).message}`, { cause: error });
