@@ -1,0 +1,71 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const script = fileURLToPath(new URL("../../script/install", import.meta.url));
+const version = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version as string;
+
+/** Paths of all files and links below a folder, relative to it, sorted. */
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
+}
+
+describe("script/install --destdir", () => {
+  let destination: string;
+  let place: string;
+
+  beforeAll(() => {
+    destination = mkdtempSync(join(tmpdir(), "unshared-install-"));
+    place = join(destination, "usr/local/lib/unshared");
+    // From another folder than the project's, as a person may call it.
+    execFileSync(script, ["--destdir", destination], { cwd: "/" });
+  });
+  afterAll(() => rmSync(destination, { recursive: true, force: true }));
+
+  test("the installed daemon runs on the installed Node", () => {
+    const output = execFileSync(join(place, "bin/node"), [join(place, "server/main.ts"), "--version"], { encoding: "utf8", cwd: "/" });
+    expect(output).toContain(version);
+  });
+
+  test("every package that the rooms import is there, and none that only development needs", () => {
+    const load = `await import(${JSON.stringify(join(place, "server/http/app.ts"))}); await import(${JSON.stringify(join(place, "server/store/database.ts"))});`;
+    const loaded = spawnSync(join(place, "bin/node"), ["--input-type=module", "--eval", load], { encoding: "utf8" });
+    expect(loaded.stderr).toBe("");
+    expect(loaded.status).toBe(0);
+    const packages = readdirSync(join(place, "node_modules"));
+    for (const name of ["vitest", "typescript", "@biomejs", "@types"]) expect(packages).not.toContain(name);
+  });
+
+  test("the native program and the units are where the units name them", () => {
+    const units = ["unshared-launcher.service", "unshared.service"];
+    for (const unit of units) {
+      const text = readFileSync(join(destination, "etc/systemd/system", unit), "utf8");
+      const program = /^ExecStart=(\S+)/m.exec(text)?.[1] ?? "";
+      expect(statSync(join(destination, program)).mode & 0o111).not.toBe(0);
+    }
+  });
+
+  test("a second call changes nothing, --uninstall leaves no file", () => {
+    const before = filesBelow(destination);
+    execFileSync(script, ["--destdir", destination]);
+    expect(filesBelow(destination)).toEqual(before);
+
+    const output = execFileSync(script, ["--destdir", destination, "--uninstall"], { encoding: "utf8" });
+    expect(filesBelow(destination)).toEqual([]);
+    expect(output).toContain("/var/lib/unshared");
+    // Nothing to undo is no error.
+    execFileSync(script, ["--destdir", destination, "--uninstall"]);
+  });
+
+  test("refuses an argument that it does not know", () => {
+    const refused = spawnSync(script, ["--frobnicate"], { encoding: "utf8" });
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain("--frobnicate");
+  });
+});
