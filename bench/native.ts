@@ -1,0 +1,81 @@
+import { chmod, copyFile, mkdir, readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Contestant } from "./contestant.ts";
+import { run } from "./program.ts";
+import { buildDirectory, cgroupName, makeScratch, project } from "./scratch.ts";
+
+const floorProgram = join(buildDirectory, "floor");
+const spawnProgram = join(buildDirectory, "spawn");
+const compile = ["-std=gnu17", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wshadow"];
+
+/** Builds floor and spawn; a second. */
+export const buildNative = async (): Promise<void> => {
+  const sources = (await readdir(join(project, "bench"))).filter((name) => /^floor.*\.c$/.test(name)).map((name) => join(project, "bench", name));
+  await mkdir(buildDirectory, { recursive: true });
+  await run("cc", [...compile, "-o", floorProgram, ...sources, "-lseccomp"]);
+  await run("cc", [...compile, "-o", spawnProgram, join(project, "bench/spawn.c")]);
+};
+
+/** The tree that the floor and the peers start from: bash, its libraries as the dynamic loader names them, and mount points. */
+export const makeTree = async (): Promise<string> => {
+  const tree = await makeScratch("tree");
+  const libraries = (await run("ldd", ["/bin/bash"])).match(/\/\S+/g) ?? [];
+  for (const file of ["/bin/bash", ...libraries]) {
+    await mkdir(dirname(join(tree, file)), { recursive: true });
+    await copyFile(file, join(tree, file));
+  }
+  for (const name of ["proc", "sys", "dev", "etc", "tmp", "root"]) await mkdir(join(tree, name), { recursive: true });
+  for (const folder of [tree, ...(await readdir(tree)).map((name) => join(tree, name))]) await chmod(folder, 0o755);
+  return tree;
+};
+
+/** What the floor and spawn print; times are microseconds. */
+export interface Samples {
+  wallMicroseconds: number;
+  exec: number[];
+  firstByte: number[];
+  cycle: number[];
+  phases: Record<string, number>;
+}
+
+export interface Floor extends Contestant {
+  /** Until the first byte that bash prints; filled by each launch. */
+  firstByte: number[];
+  /** Medians by phase of the last launches. */
+  phases: Record<string, number>;
+}
+
+/** Opens the floor, and proves first that bash really runs inside as it should. */
+export const openFloor = async (tree: string): Promise<Floor> => {
+  const work = await makeScratch("floor");
+  const floor = async (...args: string[]): Promise<Samples> =>
+    JSON.parse(await run(floorProgram, [...args, "--root", tree, "--work", work, "--cgroup", `${cgroupName}-floor`, "--id-base", "2400000000"]));
+  await floor("check");
+  return {
+    name: "floor",
+    what: "C program without a daemon, until execve of bash succeeded",
+    launchesPerRound: 30,
+    cyclesPerRound: 160,
+    firstByte: [],
+    phases: {},
+    async launch(count) {
+      const samples = await floor("launch", "--count", `${count}`);
+      this.firstByte.push(...samples.firstByte);
+      this.phases = samples.phases;
+      return samples.exec;
+    },
+    async cycle(count, parallel) {
+      const samples = await floor("cycle", "--count", `${count}`, "--parallel", `${parallel}`);
+      return { samples: samples.cycle, wallMicroseconds: samples.wallMicroseconds };
+    },
+  };
+};
+
+/**
+ * Times a command from posix_spawn to its end; "{}" in it becomes a name that no other run has. `around` is a command that runs
+ * the whole measurement, untimed.
+ */
+export const spawnSamples = async (command: readonly string[], count: number, parallel: number, around: readonly string[] = []): Promise<Samples> => {
+  const [file = spawnProgram, ...args] = [...around, spawnProgram, "--count", `${count}`, "--parallel", `${parallel}`, "--", ...command];
+  return JSON.parse(await run(file, args, { timeoutSeconds: 300 }));
+};
