@@ -1,0 +1,88 @@
+import { PassThrough } from "node:stream";
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Type } from "typebox";
+import type { Operation, Operations } from "../../domain/operations.ts";
+import { OperationBody, operationBody, operationStates, Wait, waitMilliseconds } from "../schemas/operations.ts";
+import { Nullable, OneOf, problemResponses, Reference } from "../schemas/shared.ts";
+
+const keepAliveMilliseconds = 15_000;
+const tags = ["operations"];
+const params = Type.Object({ operation: Reference });
+
+/** Long jobs: list, look, wait, follow, cancel. */
+export const operationRoutes =
+  ({ operations }: { operations: Operations }): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    const query = Type.Object(
+      {
+        limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
+        cursor: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_-]{1,64}$" })),
+        state: Type.Optional(OneOf(operationStates)),
+        subject: Type.Optional(Reference),
+      },
+      { additionalProperties: false },
+    );
+    const list = Type.Object({ items: Type.Array(OperationBody), nextCursor: Nullable(Type.String()) });
+    app.get(
+      "/v1/operations",
+      { schema: { tags, summary: "List operations", querystring: query, response: { 200: list, ...problemResponses("invalid-request") } } },
+      async (request) => {
+        const { limit, cursor, state, subject } = request.query;
+        const after = cursor === undefined ? null : Buffer.from(cursor, "base64url").toString();
+        const found = operations.list({ after, limit: limit + 1, state: state ?? null, subject: subject ?? null });
+        const items = found.slice(0, limit);
+        const last = items.at(-1);
+        return {
+          items: items.map(operationBody),
+          nextCursor: found.length > limit && last ? Buffer.from(last.id).toString("base64url") : null,
+        };
+      },
+    );
+
+    const description = "With `Accept: text/event-stream`, each state is one event named `operation`, and the last is its end.";
+    const one = {
+      tags,
+      params,
+      summary: "Look at an operation, wait for its end, or follow it",
+      description,
+      querystring: Type.Object({ wait: Wait }, { additionalProperties: false }),
+      response: { 200: OperationBody, ...problemResponses("invalid-request", "operation-not-found") },
+    };
+    app.get("/v1/operations/:operation", { schema: one }, async (request, reply) => {
+      const id = request.params.operation;
+      if (!/\btext\/event-stream\b/.test(request.headers.accept ?? ""))
+        return operationBody(await operations.wait(id, waitMilliseconds(request.query.wait)));
+      operations.get(id);
+      const gone = new AbortController();
+      reply.raw.once("close", () => gone.abort());
+      return reply
+        .type("text/event-stream")
+        .header("cache-control", "no-store")
+        .send(eventStream(operations.watch(id, gone.signal)) as never);
+    });
+
+    const cancel = {
+      tags,
+      params,
+      summary: "Cancel an operation",
+      description: "Answers when nothing of it is left. One that has ended stays as it is.",
+      response: { 200: OperationBody, ...problemResponses("operation-not-found") },
+    };
+    app.delete("/v1/operations/:operation", { schema: cancel }, async (request) =>
+      operationBody(await operations.cancel(request.params.operation)),
+    );
+  };
+
+/** The states as Server-Sent Events, with a comment now and then so that nobody takes a quiet stream for a dead one. */
+const eventStream = (states: AsyncIterable<Operation>): PassThrough => {
+  const stream = new PassThrough();
+  const timer = setInterval(() => stream.write(":\n\n"), keepAliveMilliseconds);
+  const pump = async () => {
+    for await (const state of states) stream.write(`event: operation\ndata: ${JSON.stringify(operationBody(state))}\n\n`);
+    stream.end();
+  };
+  pump()
+    .catch((error: Error) => stream.destroy(error))
+    .finally(() => clearInterval(timer));
+  return stream;
+};

@@ -1,0 +1,82 @@
+import type { OperationRow, OperationState, OperationStore } from "../domain/root-ports.ts";
+import type { Database } from "./database.ts";
+
+interface Stored {
+  id: string;
+  kind: string;
+  subject: string;
+  state: OperationState;
+  phase: string;
+  progress: number | null;
+  result: string | null;
+  problem: string | null;
+  created_at: number;
+  ended_at: number | null;
+}
+
+const columns = "id, kind, subject, state, phase, progress, result, problem, created_at, ended_at";
+
+export class SqlOperationStore implements OperationStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  insert(row: OperationRow): void {
+    this.#database
+      .prepare<(string | number | null)[], never>(`INSERT INTO operations (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+      .run(
+        row.id,
+        row.kind,
+        row.subject,
+        row.state,
+        row.phase,
+        row.progress,
+        json(row.result),
+        json(row.problem),
+        row.createdAt,
+        row.endedAt,
+      );
+  }
+
+  get(id: string): OperationRow | null {
+    const found = this.#database.prepare<[string], Stored>(`SELECT ${columns} FROM operations WHERE id = ?`).get(id);
+    return found ? rowOf(found) : null;
+  }
+
+  update(row: OperationRow): void {
+    this.#database
+      .prepare<(string | number | null)[], never>(
+        "UPDATE operations SET state = ?, phase = ?, progress = ?, result = ?, problem = ?, ended_at = ? WHERE id = ?",
+      )
+      .run(row.state, row.phase, row.progress, json(row.result), json(row.problem), row.endedAt, row.id);
+  }
+
+  list(filter: { after: string | null; limit: number; state: OperationState | null; subject: string | null }): OperationRow[] {
+    const sql = `SELECT ${columns} FROM operations WHERE id > ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR subject = ?3) ORDER BY id LIMIT ?4`;
+    const found = this.#database
+      .prepare<(string | number | null)[], Stored>(sql)
+      .all(filter.after ?? "", filter.state, filter.subject, filter.limit);
+    return found.map(rowOf);
+  }
+
+  running(): OperationRow[] {
+    return this.#database.prepare<[], Stored>(`SELECT ${columns} FROM operations WHERE state = 'running'`).all().map(rowOf);
+  }
+}
+
+const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
+
+const rowOf = (stored: Stored): OperationRow => ({
+  id: stored.id,
+  kind: stored.kind,
+  subject: stored.subject,
+  state: stored.state,
+  phase: stored.phase,
+  progress: stored.progress,
+  result: stored.result === null ? null : JSON.parse(stored.result),
+  problem: stored.problem === null ? null : JSON.parse(stored.problem),
+  createdAt: stored.created_at,
+  endedAt: stored.ended_at,
+});
