@@ -9,6 +9,8 @@ import { problemOf, refusalOf } from "./problems.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { infoRoutes } from "./routes/info.ts";
 import { namespaceRoutes } from "./routes/namespaces.ts";
+import { operationRoutes } from "./routes/operations.ts";
+import { rootRoutes } from "./routes/roots.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { Problem } from "./schemas/shared.ts";
 import type { Services } from "./services.ts";
@@ -17,7 +19,7 @@ import { validators } from "./validation.ts";
 export type App = FastifyInstance;
 
 /** Each takes the services and gives a fastify plugin; a new room of routes is added to this list. */
-const routes = [healthRoutes, infoRoutes, sandboxRoutes, namespaceRoutes];
+const routes = [healthRoutes, infoRoutes, sandboxRoutes, namespaceRoutes, rootRoutes, operationRoutes];
 
 /** Bodies of requests: bytes. */
 export const bodyLimit = 1_048_576;
@@ -42,7 +44,9 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
     const refusal = refusalOf(error);
     if (refusal === null) request.log.error({ err: error }, "a request failed unexpectedly");
     else if (refusal.code === "internal" || refusal.code === "launch-failed") request.log.error({ err: refusal, code: refusal.code }, "a request failed");
-    const problem = problemOf(refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause"), pathOf(request.url));
+    const missingInPath = refusal?.code === "root-not-found" && request.routeOptions.url?.startsWith("/v1/roots/:") === true;
+    const shown = refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause");
+    const problem = problemOf(shown, pathOf(request.url), missingInPath ? 404 : undefined);
     if (problem.code === "unauthorized") void reply.header("www-authenticate", 'Bearer realm="unshared"');
     if (problem.retryable) void reply.header("retry-after", "1");
     return reply.code(problem.status).type("application/problem+json").serializer(JSON.stringify).send(problem);

@@ -2,11 +2,15 @@ import type { Logger as PinoLogger } from "pino";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
 import type { Info } from "../domain/info.ts";
 import type { NamespaceIndex } from "../domain/namespaces.ts";
+import type { Operations } from "../domain/operations.ts";
+import type { Roots } from "../domain/roots.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
 
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
 export interface Services {
   sandboxes: Sandboxes;
+  roots: Roots;
+  operations: Operations;
   namespaces: NamespaceIndex;
   info: Info;
   idempotency: IdempotencyStore;
