@@ -1,5 +1,5 @@
-import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { connect } from "node:net";
 
 export interface Answer {
   status: number;

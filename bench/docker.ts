@@ -35,14 +35,33 @@ const startEngine = async (place: string, undo: Undo): Promise<string> => {
   const config = join(place, "containerd.toml");
   await writeFile(config, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n');
   const folders = ["--root", join(place, "containerd"), "--state", join(place, "containerd-run")];
-  const first = start("unshare", [...privately(place), containerd, "--config", config, ...folders, "--address", containerdSocket], join(place, "containerd.log"), env);
+  const first = start(
+    "unshare",
+    [...privately(place), containerd, "--config", config, ...folders, "--address", containerdSocket],
+    join(place, "containerd.log"),
+    env,
+  );
   undo.push("stop containerd", () => stop(first));
   await until("containerd's socket", 20, () => answers(containerdSocket), first);
   const files = ["--data-root", join(place, "data"), "--exec-root", join(place, "exec"), "--pidfile", join(place, "d.pid")];
   const network = ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none"];
-  const flags = [...files, ...network, "--containerd", containerdSocket, "--cgroup-parent", `/${cgroupName}-docker`, "--config-file", config + ".json"];
+  const flags = [
+    ...files,
+    ...network,
+    "--containerd",
+    containerdSocket,
+    "--cgroup-parent",
+    `/${cgroupName}-docker`,
+    "--config-file",
+    config + ".json",
+  ];
   await writeFile(`${config}.json`, "{}");
-  const second = start("nsenter", [`--mount=/proc/${first.pid}/ns/mnt`, dockerd, ...flags, "--host", `unix://${dockerSocket}`], join(place, "dockerd.log"), env);
+  const second = start(
+    "nsenter",
+    [`--mount=/proc/${first.pid}/ns/mnt`, dockerd, ...flags, "--host", `unix://${dockerSocket}`],
+    join(place, "dockerd.log"),
+    env,
+  );
   undo.push("stop dockerd", () => stop(second, 20));
   await until("dockerd's socket", 30, () => answers(dockerSocket, "/_ping"), second);
   return dockerSocket;
@@ -62,7 +81,9 @@ export const openDocker = async (tree: string, undo: Undo): Promise<Contestant> 
   const place = await makeScratch("docker");
   const socket = await startEngine(place, undo);
   const lanes: Connection[] = [];
-  undo.push("close the connections to dockerd", () => lanes.forEach((lane) => lane.close()));
+  undo.push("close the connections to dockerd", () => {
+    for (const connection of lanes) connection.close();
+  });
   const lane = async (index: number): Promise<Connection> => (lanes[index] ??= await Connection.open(socket));
   const tar = join(place, "tree.tar");
   await run("tar", ["-C", tree, "-cf", tar, "."]);

@@ -10,7 +10,9 @@ const compile = ["-std=gnu17", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wsh
 
 /** Builds floor and spawn; a second. */
 export const buildNative = async (): Promise<void> => {
-  const sources = (await readdir(join(project, "bench"))).filter((name) => /^floor.*\.c$/.test(name)).map((name) => join(project, "bench", name));
+  const sources = (await readdir(join(project, "bench")))
+    .filter((name) => /^floor.*\.c$/.test(name))
+    .map((name) => join(project, "bench", name));
   await mkdir(buildDirectory, { recursive: true });
   await run("cc", [...compile, "-o", floorProgram, ...sources, "-lseccomp"]);
   await run("cc", [...compile, "-o", spawnProgram, join(project, "bench/spawn.c")]);
@@ -41,41 +43,49 @@ export interface Samples {
 export interface Floor extends Contestant {
   /** Until the first byte that bash prints; filled by each launch. */
   firstByte: number[];
-  /** Medians by phase of the last launches. */
-  phases: Record<string, number>;
+  /** Microseconds by phase: the median of each round of launches. */
+  phases: Map<string, number[]>;
 }
 
 /** Opens the floor, and proves first that bash really runs inside as it should. */
 export const openFloor = async (tree: string): Promise<Floor> => {
   const work = await makeScratch("floor");
-  const floor = async (...args: string[]): Promise<Samples> =>
-    JSON.parse(await run(floorProgram, [...args, "--root", tree, "--work", work, "--cgroup", `${cgroupName}-floor`, "--id-base", "2400000000"]));
-  await floor("check");
-  return {
+  const program = async (...args: string[]): Promise<Samples> =>
+    JSON.parse(
+      await run(floorProgram, [...args, "--root", tree, "--work", work, "--cgroup", `${cgroupName}-floor`, "--id-base", "2400000000"]),
+    );
+  await program("check");
+  const floor: Floor = {
     name: "floor",
     what: "C program without a daemon, until execve of bash succeeded",
     launchesPerRound: 30,
     cyclesPerRound: 160,
     firstByte: [],
-    phases: {},
+    phases: new Map(),
     async launch(count) {
-      const samples = await floor("launch", "--count", `${count}`);
-      this.firstByte.push(...samples.firstByte);
-      this.phases = samples.phases;
+      const samples = await program("launch", "--count", `${count}`);
+      floor.firstByte.push(...samples.firstByte);
+      for (const [phase, time] of Object.entries(samples.phases)) floor.phases.set(phase, [...(floor.phases.get(phase) ?? []), time]);
       return samples.exec;
     },
     async cycle(count, parallel) {
-      const samples = await floor("cycle", "--count", `${count}`, "--parallel", `${parallel}`);
+      const samples = await program("cycle", "--count", `${count}`, "--parallel", `${parallel}`);
       return { samples: samples.cycle, wallMicroseconds: samples.wallMicroseconds };
     },
   };
+  return floor;
 };
 
 /**
  * Times a command from posix_spawn to its end; "{}" in it becomes a name that no other run has. `around` is a command that runs
  * the whole measurement, untimed.
  */
-export const spawnSamples = async (command: readonly string[], count: number, parallel: number, around: readonly string[] = []): Promise<Samples> => {
+export const spawnSamples = async (
+  command: readonly string[],
+  count: number,
+  parallel: number,
+  around: readonly string[] = [],
+): Promise<Samples> => {
   const [file = spawnProgram, ...args] = [...around, spawnProgram, "--count", `${count}`, "--parallel", `${parallel}`, "--", ...command];
   return JSON.parse(await run(file, args, { timeoutSeconds: 300 }));
 };

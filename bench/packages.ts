@@ -8,7 +8,9 @@ const place = join(buildDirectory, "peers");
 const tree = join(place, "tree");
 const folders = ["usr/bin", "usr/sbin", "bin", "sbin"].map((folder) => join(tree, folder));
 
-export const peerLibraries = ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib"].map((folder) => join(tree, folder)).join(":");
+export const peerLibraries = ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib"]
+  .map((folder) => join(tree, folder))
+  .join(":");
 
 /**
  * Fetches the peers' Debian packages, with what they need and this machine lacks, and unpacks them into a folder of the bench.
@@ -26,7 +28,16 @@ export const fetchPeers = async (): Promise<string | null> => {
   try {
     const archives = join(place, "archives");
     await mkdir(join(archives, "partial"), { recursive: true });
-    const fetch = ["install", "-y", "--no-install-recommends", "--download-only", "--reinstall", "-o", `Dir::Cache::archives=${archives}`, ...packages];
+    const fetch = [
+      "install",
+      "-y",
+      "--no-install-recommends",
+      "--download-only",
+      "--reinstall",
+      "-o",
+      `Dir::Cache::archives=${archives}`,
+      ...packages,
+    ];
     await run("apt-get", fetch, { timeoutSeconds: 300 }).catch(async () => {
       await run("apt-get", ["update"], { timeoutSeconds: 300 });
       await run("apt-get", fetch, { timeoutSeconds: 300 });

@@ -57,7 +57,9 @@ export const openBwrap = (tree: string): Promise<Contestant> =>
 /** crun or runc, with a bundle as the floor does it and a state folder of its own. */
 export const openOciRuntime = async (name: "crun" | "runc", tree: string): Promise<Contestant> => {
   const program = await findProgram(name);
-  const environment = (await run("ldd", [program]).catch(() => "")).includes("not found") ? ["env", `LD_LIBRARY_PATH=${peerLibraries}`] : [];
+  const environment = (await run("ldd", [program]).catch(() => "")).includes("not found")
+    ? ["env", `LD_LIBRARY_PATH=${peerLibraries}`]
+    : [];
   const state = await makeScratch("oci", name);
   const open = (remark: string, around: string[]): Promise<Contestant> => {
     const commandLine = async (script: string): Promise<string[]> => {
@@ -72,4 +74,13 @@ export const openOciRuntime = async (name: "crun" | "runc", tree: string): Promi
   });
 };
 
-const withoutUnifiedTree = ["unshare", "--mount", "--propagation", "private", "sh", "-c", 'umount /sys/fs/cgroup/unified && exec "$@"', "sh"];
+const withoutUnifiedTree = [
+  "unshare",
+  "--mount",
+  "--propagation",
+  "private",
+  "sh",
+  "-c",
+  'umount /sys/fs/cgroup/unified && exec "$@"',
+  "sh",
+];

@@ -1,5 +1,5 @@
-import { execFile, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -10,10 +10,15 @@ export const ending = new AbortController();
 export const run = (file: string, args: readonly string[], options: { timeoutSeconds?: number; cwd?: string } = {}): Promise<string> =>
   new Promise((resolve, reject) => {
     const limits = { timeout: (options.timeoutSeconds ?? 120) * 1000, maxBuffer: 64 << 20, signal: ending.signal };
-    const child = execFile(file, args, { ...limits, ...(options.cwd === undefined ? {} : { cwd: options.cwd }) }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else reject(new Error(`${file} ${args[0] ?? ""}: ${stderr.trim().split("\n").slice(-3).join("; ") || error.message}`));
-    });
+    const child = execFile(
+      file,
+      args,
+      { ...limits, ...(options.cwd === undefined ? {} : { cwd: options.cwd }) },
+      (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
+        else reject(new Error(`${file} ${args[0] ?? ""}: ${stderr.trim().split("\n").slice(-3).join("; ") || error.message}`));
+      },
+    );
     child.stdin?.end();
   });
 

@@ -32,7 +32,10 @@ export const removeScratch = async (): Promise<void> => {
 /** Removes the bench's cgroup directories, in every hierarchy, children first. A cgroup with a process in it stays, and fails. */
 export const removeCgroups = async (): Promise<void> => {
   const top = "/sys/fs/cgroup";
-  const hierarchies = ["", ...(await readdir(top, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map((entry) => entry.name)];
+  const hierarchies = [
+    "",
+    ...(await readdir(top, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map((entry) => entry.name),
+  ];
   for (const hierarchy of hierarchies) {
     const parent = join(top, hierarchy);
     const own = (await readdir(parent).catch(() => [])).filter((name) => name.startsWith(cgroupName));

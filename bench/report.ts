@@ -1,0 +1,123 @@
+import { contestantNames } from "./contestant.ts";
+import type { EventLoop } from "./event-loop.ts";
+import type { Footprint } from "./footprint.ts";
+import type { Host } from "./host.ts";
+import type { Results } from "./rounds.ts";
+import { median, summarize } from "./statistics.ts";
+import { cyclesPerSecond, margin, type Target } from "./targets.ts";
+
+/** Everything that one run measured. Phases are medians in microseconds. */
+export interface Measured {
+  host: Host;
+  results: Results;
+  what: Map<string, string>;
+  phases: { warm: Map<string, number>; cold: Map<string, number>; floor: Map<string, number> };
+  floorFirstByte: number[];
+  eventLoop: EventLoop | null;
+  footprint: Footprint | null;
+  targets: Target[];
+  notes: string[];
+}
+
+const milliseconds = (microseconds: number): string => (Number.isFinite(microseconds) ? (microseconds / 1000).toFixed(2) : "-");
+const ratio = (value: number, to: number): string => (Number.isFinite(value / to) ? (value / to).toFixed(2) : "-");
+const row = (...cells: (string | number)[]): string => `| ${cells.join(" | ")} |`;
+const table = (head: string[], rows: string[]): string[] =>
+  rows.length === 0 ? ["not measured"] : [row(...head), row(...head.map(() => "---")), ...rows];
+
+const hostLine = (host: Host): string =>
+  `${host.processor}, ${host.cores} cores, ${host.memoryGiB} GiB; ${host.system}, kernel ${host.kernel}, cgroups ${host.cgroups}; Node ${host.node}; ${host.measuredAt} UTC.`;
+
+const targetTable = (targets: Target[]): string[] =>
+  table(
+    ["target", "measured", "bound", "result"],
+    targets.map((target) => {
+      const by = `${Math.abs(margin(target) * 100).toFixed(0)} %`;
+      const result = target.met === null ? "not measured" : target.met ? `met, by ${by}` : `**missed, by ${by}**`;
+      const show = (value: number): string => (Number.isFinite(value) ? `${value.toFixed(2)} ${target.unit}` : "-");
+      return row(target.what, show(target.value), `${target.kind === "most" ? "≤" : "≥"} ${show(target.bound)}`, result);
+    }),
+  );
+
+const launchTable = ({ results, what }: Measured): string[] => {
+  const floor = median(results.launch.get("floor")?.samples ?? []);
+  const rows = contestantNames.flatMap((name) => {
+    const absent = results.absent.get(name);
+    if (absent !== undefined) return [row(name, "could not run", "", "", absent.replaceAll("|", "/"))];
+    const series = results.launch.get(name);
+    if (series === undefined) return [];
+    const { p50, p90 } = summarize(series.samples);
+    return [row(name, milliseconds(p50), milliseconds(p90), ratio(p50, floor), what.get(name) ?? "")];
+  });
+  return table(["", "p50 ms", "p90 ms", "× floor", "what is timed"], rows);
+};
+
+const cycleTable = ({ results }: Measured): string[] => {
+  const rows = contestantNames.flatMap((name) => {
+    const [one, eight] = [results.cycles.get(1)?.get(name), results.cycles.get(8)?.get(name)];
+    if (one === undefined || eight === undefined) return [];
+    const rates = [cyclesPerSecond(results, 1, name), cyclesPerSecond(results, 8, name)] as const;
+    const cells = [milliseconds(median(one.samples)), rates[0].toFixed(1), milliseconds(median(eight.samples)), rates[1].toFixed(1)];
+    return [row(name, ...cells, ratio(rates[1], cyclesPerSecond(results, 8, "floor")))];
+  });
+  return table(["", "1: p50 ms", "1: cycles/s", "8: p50 ms", "8: cycles/s", "8: × floor"], rows);
+};
+
+/** Phases differ in name between the floor and the supervisor, so each has its own list; what HTTP and the daemon add is the rest. */
+const phaseTable = ({ phases, results }: Measured): string[] => {
+  const rows = (["warm", "cold", "floor"] as const).flatMap((name) => {
+    const list = [...phases[name]];
+    if (list.length === 0) return [];
+    const sum = list.reduce((total, [, time]) => total + time, 0);
+    const whole = median(results.launch.get(name)?.samples ?? []);
+    return [
+      row(
+        name,
+        Math.round(whole),
+        Math.round(sum),
+        Math.round(whole - sum),
+        list.map(([phase, time]) => `${phase} ${Math.round(time)}`).join(", "),
+      ),
+    ];
+  });
+  return table(["", "whole µs", "phases µs", "the rest µs", "phases, medians in µs"], rows);
+};
+
+const eventLoopTable = (eventLoop: EventLoop | null): string[] => {
+  if (eventLoop === null) return ["not measured"];
+  const rows = eventLoop.routes.map((route) => {
+    const cells = [route.p50, route.p99, route.longest, route.longestCpu].map((value) => value.toFixed(3));
+    return row(`\`${route.route}\``, route.blocks, ...cells);
+  });
+  const whole = `The loop as a whole, scheduler included: delayed by ${eventLoop.delayMaxMs.toFixed(1)} ms at most, ${eventLoop.delayP99Ms.toFixed(1)} ms at p99; longest garbage collection ${eventLoop.longestCollectionMs.toFixed(1)} ms.`;
+  return [...table(["handler", "blocks", "p50 ms", "p99 ms", "longest ms", "most CPU in a block ms"], rows), "", whole];
+};
+
+const footprintLines = (footprint: Footprint | null): string[] => {
+  if (footprint === null) return ["not measured"];
+  const { idleSandboxes, supervisorPss, initPss, pairPssMax, stoppedDefinitions, daemonRss, daemonRssEmpty } = footprint;
+  const mb = (kilobytes: number): string => `${(kilobytes / 1024).toFixed(1)} MB`;
+  return [
+    `- Idle sandbox, ${idleSandboxes} alive: supervisor ${supervisorPss} KB + init ${initPss} KB of PSS (medians); largest pair ${pairPssMax} KB.`,
+    `- Daemon: ${mb(daemonRss)} of RSS with ${stoppedDefinitions} stopped definitions, ${mb(daemonRssEmpty)} before the first.`,
+  ];
+};
+
+/** The whole result as Markdown. */
+export const renderReport = (measured: Measured): string => {
+  const firstByte = summarize(measured.floorFirstByte);
+  const extra =
+    firstByte.count === 0
+      ? []
+      : ["", `The floor until the first byte that bash prints: ${milliseconds(firstByte.p50)} ms (p90 ${milliseconds(firstByte.p90)}).`];
+  const sections: [string, string[]][] = [
+    ["Targets", targetTable(measured.targets)],
+    ["Create and start until running", [...launchTable(measured), ...extra]],
+    ["Create, run, delete", cycleTable(measured)],
+    ["Where the time of a launch goes", phaseTable(measured)],
+    ["Event loop", eventLoopTable(measured.eventLoop)],
+    ["Memory", footprintLines(measured.footprint)],
+  ];
+  const notes = measured.notes.length === 0 ? [] : ["", "Notes:", ...measured.notes.map((note) => `- ${note}`)];
+  return [hostLine(measured.host), ...sections.flatMap(([title, lines]) => ["", `### ${title}`, "", ...lines]), ...notes].join("\n");
+};
