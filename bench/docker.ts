@@ -53,7 +53,7 @@ const startEngine = async (place: string, undo: Undo): Promise<string> => {
     "--cgroup-parent",
     `/${cgroupName}-docker`,
     "--config-file",
-    config + ".json",
+    `${config}.json`,
   ];
   await writeFile(`${config}.json`, "{}");
   const second = start(

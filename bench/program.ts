@@ -1,24 +1,34 @@
 import type { ChildProcess } from "node:child_process";
 import { execFile, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Ends every program that the bench runs when the bench itself has to end. */
 export const ending = new AbortController();
 
-/** Runs a program to its end and answers what it printed. A failure carries the end of its error output. */
-export const run = (file: string, args: readonly string[], options: { timeoutSeconds?: number; cwd?: string } = {}): Promise<string> =>
+/**
+ * Runs a program to its end and answers what it printed. A failure carries the end of its error output, and is told only when
+ * the program is no more: it may have to clean up when it is interrupted. What itself cleans up is not interrupted.
+ */
+export const run = (
+  file: string,
+  args: readonly string[],
+  options: { timeoutSeconds?: number; cleaning?: boolean } = {},
+): Promise<string> =>
   new Promise((resolve, reject) => {
-    const limits = { timeout: (options.timeoutSeconds ?? 120) * 1000, maxBuffer: 64 << 20, signal: ending.signal };
-    const child = execFile(
-      file,
-      args,
-      { ...limits, ...(options.cwd === undefined ? {} : { cwd: options.cwd }) },
-      (error, stdout, stderr) => {
-        if (error === null) resolve(stdout);
-        else reject(new Error(`${file} ${args[0] ?? ""}: ${stderr.trim().split("\n").slice(-3).join("; ") || error.message}`));
-      },
-    );
+    const limits = {
+      timeout: (options.timeoutSeconds ?? 120) * 1000,
+      maxBuffer: 64 << 20,
+      ...(options.cleaning === true ? {} : { signal: ending.signal }),
+    };
+    const child = execFile(file, args, limits, (error, stdout, stderr) => {
+      if (error === null) return resolve(stdout);
+      const tail = stderr.trim().split("\n").slice(-3).join("; ");
+      const fail = (): void => reject(new Error(`${basename(file)}: ${tail || error.message}`));
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) fail();
+      else child.once("exit", fail);
+    });
     child.stdin?.end();
   });
 

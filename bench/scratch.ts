@@ -25,7 +25,7 @@ export const removeScratch = async (): Promise<void> => {
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")
     .filter((path) => path.startsWith(`${scratchDirectory}/`));
-  for (const path of mounts.reverse()) await run("umount", ["-l", path]);
+  for (const path of mounts.reverse()) await run("umount", ["-l", path], { cleaning: true });
   await rm(scratchDirectory, { recursive: true, force: true });
 };
 

@@ -29,7 +29,9 @@
 
 extern char **environ;
 
-static volatile sig_atomic_t running; /* pid of the run that is timed */
+static volatile sig_atomic_t running;     /* pid of the run that is timed */
+static volatile sig_atomic_t interrupted; /* an end from outside */
+static pid_t workers[PARALLEL_MAX];
 
 static _Noreturn void fail(const char *what) {
   fprintf(stderr, "spawn: %s: %s\n", what, strerror(errno));
@@ -42,12 +44,20 @@ static int64_t now(void) {
   return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-/* A run that hangs, and one that is in the way of an end from outside. */
+/* A run that hangs. */
 static void end_run(int signal) {
   (void)signal;
   if (running > 0)
     kill(running, SIGKILL);
   _exit(1);
+}
+
+/* An end from outside: every worker lets its run come to its end, for a runtime that is killed leaves cgroups and mounts. */
+static void interrupt(int signal) {
+  interrupted = 1;
+  for (unsigned w = 0; w < PARALLEL_MAX; w++)
+    if (workers[w] > 0)
+      kill(workers[w], signal);
 }
 
 /* Puts the name in place of "{}". The strings live as long as the worker's run. */
@@ -105,7 +115,7 @@ static void work(char *const *command, unsigned worker, unsigned each, uint32_t 
   posix_spawn_file_actions_adddup2(&actions, input[0], 0);
   posix_spawn_file_actions_adddup2(&actions, output[1], 1);
   posix_spawn_file_actions_adddup2(&actions, output[1], 2);
-  for (unsigned i = 0; i < each; i++) {
+  for (unsigned i = 0; i < each && !interrupted; i++) {
     char name[48];
     snprintf(name, sizeof name, "bench-%d-%u-%u", (int)getpid(), worker, i);
     samples[i] = run(command, name, &actions, output[0]);
@@ -131,23 +141,26 @@ int main(int argc, char **argv) {
   uint32_t *samples = mmap(NULL, count * sizeof *samples, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (samples == MAP_FAILED)
     fail("mmap");
+  struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART};
+  sigaction(SIGTERM, &action, NULL);
   int64_t began = now();
   for (unsigned w = 0; w < parallel; w++) {
     pid_t worker = fork();
     if (worker < 0)
       fail("fork");
     if (worker == 0) {
+      memset(workers, 0, sizeof workers);
       signal(SIGALRM, end_run);
-      signal(SIGTERM, end_run);
       prctl(PR_SET_PDEATHSIG, SIGTERM);
       work(command, w, each, samples + w * each);
       _exit(0);
     }
+    workers[w] = worker;
   }
   int bad = 0, status;
   while (wait(&status) > 0)
     bad |= status != 0;
-  if (bad)
+  if (bad || interrupted)
     return 1;
   printf("{\"count\":%u,\"parallel\":%u,\"wallMicroseconds\":%lld,\"cycle\":[", count, parallel, (long long)((now() - began) / 1000));
   for (unsigned s = 0; s < count; s++)
