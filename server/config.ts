@@ -1,6 +1,6 @@
-import { parseArgs } from "node:util";
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 
 /** Where TCP is listened to. `host` is a literal address or `localhost`. */
 export interface ListenAddress {
@@ -96,7 +96,9 @@ const listenAddress = (text: string, insecure: boolean): ListenAddress | null =>
     throw new ConfigError(`--listen takes ADDRESS:PORT such as 127.0.0.1:7070 or [::1]:7070, or none; not "${text}"`);
   }
   if (!isLoopback(host) && !insecure) {
-    throw new ConfigError(`--listen ${text} is not a loopback address: requests would cross the network in clear; add --insecure-listen to do it all the same`);
+    throw new ConfigError(
+      `--listen ${text} is not a loopback address: requests would cross the network in clear; add --insecure-listen to do it all the same`,
+    );
   }
   return { host, port: wholeNumber("listen", match[3] ?? "", 0, 65535) };
 };
@@ -106,7 +108,11 @@ const listenAddress = (text: string, insecure: boolean): ListenAddress | null =>
  * @throws ConfigError for an unknown flag or a value that cannot be used.
  */
 export const readConfig = (argv: readonly string[], env: Readonly<Record<string, string | undefined>>): ConfigRequest => {
-  const options: Record<string, { type: "string" | "boolean" }> = { help: { type: "boolean" }, version: { type: "boolean" }, "insecure-listen": { type: "boolean" } };
+  const options: Record<string, { type: "string" | "boolean" }> = {
+    help: { type: "boolean" },
+    version: { type: "boolean" },
+    "insecure-listen": { type: "boolean" },
+  };
   for (const { flag } of settings) options[flag] = { type: "string" };
   let flags: Record<string, string | boolean | undefined>;
   try {
@@ -127,10 +133,13 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
   const runDir = resolve(get("run-dir"));
   const socket = resolve(get("socket") || join(runDir, "unshared.sock"));
   // sun_path holds 108 bytes with its final NUL (unix(7)); sandbox sockets add "/sandboxes/", 26 of id and ".sock".
-  if (Buffer.byteLength(socket) > 107) throw new ConfigError(`--socket is longer than the 107 bytes a unix socket's path may have: ${socket}`);
-  if (Buffer.byteLength(runDir) > 107 - 42) throw new ConfigError(`--run-dir is longer than 65 bytes, too long for the sockets below it: ${runDir}`);
+  if (Buffer.byteLength(socket) > 107)
+    throw new ConfigError(`--socket is longer than the 107 bytes a unix socket's path may have: ${socket}`);
+  if (Buffer.byteLength(runDir) > 107 - 42)
+    throw new ConfigError(`--run-dir is longer than 65 bytes, too long for the sockets below it: ${runDir}`);
   const cgroupParent = get("cgroup-parent");
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(cgroupParent)) throw new ConfigError(`--cgroup-parent takes one name of letters, digits, ".", "_" and "-", not "${cgroupParent}"`);
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(cgroupParent))
+    throw new ConfigError(`--cgroup-parent takes one name of letters, digits, ".", "_" and "-", not "${cgroupParent}"`);
   const insecureListen = flags["insecure-listen"] === true || env[variable("insecure-listen")] === "1";
   return {
     kind: "run",

@@ -9,7 +9,14 @@ export interface Definition {
   hostname: string | null;
   tty: boolean;
   namespaces: Record<NamespaceSwitch, boolean>;
-  limits: { memoryBytes: number | null; cpus: number | null; pids: number; diskBytes: number | null; openFiles: number; outputBytes: number };
+  limits: {
+    memoryBytes: number | null;
+    cpus: number | null;
+    pids: number;
+    diskBytes: number | null;
+    openFiles: number;
+    outputBytes: number;
+  };
   capabilities: string[];
   seccomp: "default";
   init: boolean;
@@ -23,7 +30,13 @@ export interface Definition {
 export const namespaceSwitches = ["mount", "uts", "ipc", "net", "pid", "user", "cgroup", "time"] as const;
 export type NamespaceSwitch = (typeof namespaceSwitches)[number];
 
-type DeepPartial<T> = T extends string[] ? T : T extends Record<string, string> ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+type DeepPartial<T> = T extends string[]
+  ? T
+  : T extends Record<string, string>
+    ? T
+    : T extends object
+      ? { [K in keyof T]?: DeepPartial<T[K]> }
+      : T;
 
 /** A definition as it arrives: every field may be left out. */
 export type DefinitionInput = DeepPartial<Definition>;

@@ -12,10 +12,12 @@ const unsupported = (input: DefinitionInput): InputFault[] => {
   const faults: InputFault[] = [];
   const refuse = (pointer: string, detail: string) => faults.push({ pointer, detail });
   if (input.limits?.diskBytes != null) refuse("/limits/diskBytes", "limits on disk space are not supported yet; leave it out or null");
-  if (input.restart?.policy !== undefined && (input.restart.policy as string) !== "never") refuse("/restart/policy", 'restart policies are not supported yet; only "never"');
+  if (input.restart?.policy !== undefined && (input.restart.policy as string) !== "never")
+    refuse("/restart/policy", 'restart policies are not supported yet; only "never"');
   if (input.lifetime?.ttlSeconds != null) refuse("/lifetime/ttlSeconds", "lifetimes are not supported yet; leave it out or null");
   if (input.lifetime?.idleSeconds != null) refuse("/lifetime/idleSeconds", "lifetimes are not supported yet; leave it out or null");
-  if (input.network?.mode !== undefined && (input.network.mode as string) !== "none") refuse("/network/mode", 'networks are not supported yet; only "none"');
+  if (input.network?.mode !== undefined && (input.network.mode as string) !== "none")
+    refuse("/network/mode", 'networks are not supported yet; only "none"');
   return faults;
 };
 
@@ -30,7 +32,8 @@ const semanticFaults = (definition: Definition): InputFault[] => {
   for (const text of command) bytes += Buffer.byteLength(text) + 1;
   for (const [name, value] of variables) bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
   // The protocol's bound on arguments and environment together, with room for the variables that are always added.
-  if (bytes > 500_000) faults.push({ pointer: "/command", detail: `command and env hold ${bytes} bytes together, at most 500,000 can be passed` });
+  if (bytes > 500_000)
+    faults.push({ pointer: "/command", detail: `command and env hold ${bytes} bytes together, at most 500,000 can be passed` });
   return faults;
 };
 
@@ -41,7 +44,8 @@ const semanticFaults = (definition: Definition): InputFault[] => {
  */
 export const completeDefinition = (input: DefinitionInput, fallbackName: string, scope: Scope): Definition => {
   const missing = unsupported(input);
-  if (missing.length > 0) throw new DomainError("unsupported", missing.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults: missing });
+  if (missing.length > 0)
+    throw new DomainError("unsupported", missing.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults: missing });
 
   const name = input.name ?? fallbackName;
   const namespaces = { mount: true, uts: true, ipc: true, net: true, pid: true, user: true, cgroup: true, time: false };
@@ -73,7 +77,8 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     labels: input.labels ?? {},
   };
   const faults = semanticFaults(definition);
-  if (faults.length > 0) throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
+  if (faults.length > 0)
+    throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   checkNamespaces(definition, scope);
   return definition;
 };

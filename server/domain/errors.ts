@@ -47,7 +47,11 @@ export class DomainError extends Error {
   /** Members added to the problem document, such as `layer` and `errno` of a failed launch, or `users` of a root. */
   readonly members: Readonly<Record<string, unknown>>;
 
-  constructor(code: ErrorCode, detail: string, options: { faults?: InputFault[]; members?: Record<string, unknown>; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options: { faults?: InputFault[]; members?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
     super(detail, { cause: options.cause });
     this.name = "DomainError";
     this.code = code;

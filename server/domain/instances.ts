@@ -47,7 +47,8 @@ export class Instances implements SupervisorListener {
     if (row === null) return this.#settle(id);
     if (!gone.complete) {
       this.#room.log.error({ sandbox: id, remaining: gone.remaining }, "a teardown is not complete; the supervisor goes on trying");
-      if (maybeAlive(row.state)) enter(this.#room, row, row.state, { message: `not removed yet: ${gone.remaining.join(", ")}` }, { remaining: gone.remaining });
+      if (maybeAlive(row.state))
+        enter(this.#room, row, row.state, { message: `not removed yet: ${gone.remaining.join(", ")}` }, { remaining: gone.remaining });
       return;
     }
     const outcome = lifecycle[row.state].gone;

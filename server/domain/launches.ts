@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { capabilityMask } from "./capabilities.ts";
 import { namespaceSwitches } from "./definition.ts";
 import { environmentOf } from "./definitions.ts";
@@ -51,18 +52,24 @@ export class Launches {
   }
 
   /** Refuses when the machine lacks what a launch needs. @throws DomainError `host-not-ready`, `launcher-unavailable` */
-  async ready(): Promise<void> {
-    const facts = this.#room.launcher.lastFacts() ?? (await this.#room.launcher.facts());
+  async #ready(): Promise<void> {
+    if (this.#room.launcher.lastFacts()?.problems.length === 0) return;
+    // What was missing may have been mended meanwhile.
+    const facts = await this.#room.launcher.facts();
     if (facts.problems.length === 0) return;
     const problems = facts.problems.map(({ layer, message }) => `${layer}: ${message}`);
-    throw new DomainError("host-not-ready", `this machine cannot apply every layer of a launch: ${problems.join("; ")}; GET /v1/preflight says how to mend it`, {
-      members: { problems: facts.problems },
-    });
+    throw new DomainError(
+      "host-not-ready",
+      `this machine cannot apply every layer of a launch: ${problems.join("; ")}; GET /v1/preflight says how to mend it`,
+      {
+        members: { problems: facts.problems },
+      },
+    );
   }
 
   /**
    * Launches a sandbox whose row is at rest, or was just inserted in the state `starting`. `begin` writes the intent and
-   * gives the row; it runs when the way is free, in the same turn as nothing else.
+   * gives the row; it runs once a former run's supervisor is released and the machine is known to be able.
    * @throws DomainError of the launch; the row is then left in `starting` for the caller to settle
    */
   launch(id: string, begin: () => SandboxRow): Promise<SandboxRow> {
@@ -73,6 +80,7 @@ export class Launches {
 
   async #launch(id: string, begin: () => SandboxRow): Promise<SandboxRow> {
     await this.#instances.released(id);
+    await this.#ready();
     const row = begin();
     // The intent reaches the disk while the launch is under way: what a power cut could lose, it also ends.
     const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), this.#room.launcher.launch(orderOf(row))]);
@@ -83,7 +91,13 @@ export class Launches {
       throw error;
     }
     const now = Date.now();
-    const running = enter(this.#room, row, "running", { instance: launched.value, bootId: this.#room.bootId, startedAt: now }, { pid: launched.value.pid });
+    const running = enter(
+      this.#room,
+      row,
+      "running",
+      { instance: launched.value, bootId: this.#room.bootId, startedAt: now },
+      { pid: launched.value.pid },
+    );
     this.#instances.follow(id);
     return running;
   }
@@ -94,7 +108,7 @@ export class Launches {
       const { state } = await this.#room.supervisors.attach(id);
       const deadline = Date.now() + (deadlines.stopping ?? 0);
       if (state !== "gone") await this.#room.supervisors.stop(id, 0);
-      for (let now = state; now !== "gone" && Date.now() < deadline; ) now = (await this.#room.supervisors.attach(id)).state;
+      for (let now = state; now !== "gone" && Date.now() < deadline; now = (await this.#room.supervisors.attach(id)).state) await sleep(20);
       await this.#room.supervisors.release(id);
     } catch (error) {
       this.#room.log.warn({ sandbox: id, err: error }, "no supervisor answers after a launch without an answer");

@@ -130,4 +130,5 @@ export const deadlines: Readonly<Record<State, number | null>> = {
 };
 
 /** Whether something of a sandbox in this state may be alive. */
-export const maybeAlive = (state: State): boolean => state === "starting" || state === "running" || state === "paused" || state === "stopping";
+export const maybeAlive = (state: State): boolean =>
+  state === "starting" || state === "running" || state === "paused" || state === "stopping";

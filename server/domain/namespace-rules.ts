@@ -41,12 +41,19 @@ export const checkNamespaces = (definition: Definition, scope: string): void => 
   const { namespaces, capabilities, root, hostname, init } = definition;
   const faults: InputFault[] = [];
   const refuse = (pointer: string, detail: string) => faults.push({ pointer, detail });
-  if (!namespaces.mount && root !== null) refuse("/root", "a root of its own needs a mount namespace of its own; without one the host's files are what is seen, so leave root out");
-  if (!namespaces.user && !namespaces.mount) refuse("/namespaces/user", "without a user and a mount namespace the command would be the host's own root on the host's own files");
-  if (!namespaces.user && capabilities.length > 0) refuse("/capabilities", "without a user namespace these would be capabilities over the host");
+  if (!namespaces.mount && root !== null)
+    refuse(
+      "/root",
+      "a root of its own needs a mount namespace of its own; without one the host's files are what is seen, so leave root out",
+    );
+  if (!namespaces.user && !namespaces.mount)
+    refuse("/namespaces/user", "without a user and a mount namespace the command would be the host's own root on the host's own files");
+  if (!namespaces.user && capabilities.length > 0)
+    refuse("/capabilities", "without a user namespace these would be capabilities over the host");
   if (!namespaces.uts && hostname !== null) refuse("/hostname", "without a uts namespace this would rename the host");
   if (!namespaces.pid && init) refuse("/init", "an init is the first process of a pid namespace; there is none of its own");
-  if (faults.length > 0) throw new DomainError("namespace-combination", faults.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults });
+  if (faults.length > 0)
+    throw new DomainError("namespace-combination", faults.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults });
 
   const shared = sharedNamespaces(definition);
   if (shared.length > 0 && scope !== "admin") {

@@ -3,8 +3,8 @@
  * implement these; `main.ts` joins them. Times are milliseconds since 1970 unless the name says otherwise.
  */
 import type { Definition } from "./definition.ts";
-import type { Receipt } from "./receipt.ts";
 import type { State } from "./lifecycle.ts";
+import type { Receipt } from "./receipt.ts";
 
 export const namespaceTypes = ["mnt", "uts", "ipc", "net", "pid", "user", "cgroup", "time"] as const;
 export type NamespaceType = (typeof namespaceTypes)[number];

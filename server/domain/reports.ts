@@ -1,7 +1,7 @@
 import type { Definition } from "./definition.ts";
+import type { State } from "./lifecycle.ts";
 import { namespaceWarnings } from "./namespace-rules.ts";
 import { type Exit, type NamespaceInodes, type NamespaceType, namespaceTypes, type SandboxRow } from "./ports.ts";
-import type { State } from "./lifecycle.ts";
 
 /** One namespace of a running sandbox. */
 export interface NamespaceReport {
@@ -40,14 +40,22 @@ export const isoTime = (milliseconds: number): string => new Date(milliseconds).
  * an earlier boot, or of an ended process, may mean something else by now.
  */
 const isCurrent = (row: SandboxRow, bootId: string): boolean =>
-  row.instance !== null && row.exit === null && row.bootId === bootId && (row.state === "running" || row.state === "paused" || row.state === "stopping");
+  row.instance !== null &&
+  row.exit === null &&
+  row.bootId === bootId &&
+  (row.state === "running" || row.state === "paused" || row.state === "stopping");
 
 const namespacesOf = (row: SandboxRow, hostInodes: NamespaceInodes | null): Record<NamespaceType, NamespaceReport> | null => {
   if (row.instance === null) return null;
   const { pid, inodes, isolated } = row.instance;
   const report = {} as Record<NamespaceType, NamespaceReport>;
   for (const type of namespaceTypes) {
-    report[type] = { inode: inodes[type], hostInode: hostInodes?.[type] ?? null, isolated: isolated.includes(type), path: `/proc/${pid}/ns/${type}` };
+    report[type] = {
+      inode: inodes[type],
+      hostInode: hostInodes?.[type] ?? null,
+      isolated: isolated.includes(type),
+      path: `/proc/${pid}/ns/${type}`,
+    };
   }
   return report;
 };
@@ -63,7 +71,12 @@ export const reportOf = (row: SandboxRow, bootId: string, hostInodes: NamespaceI
     labels: row.labels,
     definition: row.definition,
     status: { state: row.state, reason: row.reason, message: row.message, since: isoTime(row.since) },
-    process: instance && { pid: instance.pid, pidInside: instance.pidInside, startTicks: instance.startTicks, startedAt: isoTime(instance.startedAt) },
+    process: instance && {
+      pid: instance.pid,
+      pidInside: instance.pidInside,
+      startTicks: instance.startTicks,
+      startedAt: isoTime(instance.startedAt),
+    },
     supervisor: instance && { pid: instance.supervisorPid },
     bootId: instance && row.bootId,
     ids: instance && instance.uidSize > 0 ? { hostUidBase: instance.uidBase, size: instance.uidSize } : null,

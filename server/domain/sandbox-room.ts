@@ -1,7 +1,17 @@
 import { DomainError } from "./errors.ts";
 import type { State } from "./lifecycle.ts";
-import type { Events, Launcher, Logger, NamespaceInodes, Persistence, RootDirectory, SandboxRow, SandboxStore, Supervisors } from "./ports.ts";
-import { reportOf, type Report } from "./reports.ts";
+import type {
+  Events,
+  Launcher,
+  Logger,
+  NamespaceInodes,
+  Persistence,
+  RootDirectory,
+  SandboxRow,
+  SandboxStore,
+  Supervisors,
+} from "./ports.ts";
+import { type Report, reportOf } from "./reports.ts";
 
 /** What every verb on sandboxes works with. */
 export interface SandboxRoom {
@@ -23,7 +33,13 @@ export const need = (room: SandboxRoom, nameOrId: string): SandboxRow => {
 };
 
 /** Writes a changed state with its event in one transaction, and gives the row as it is then. Not synced: callers that promise it await `durable()`. */
-export const enter = (room: SandboxRoom, row: SandboxRow, state: State, changes: Partial<SandboxRow> = {}, data: Record<string, unknown> = {}): SandboxRow => {
+export const enter = (
+  room: SandboxRoom,
+  row: SandboxRow,
+  state: State,
+  changes: Partial<SandboxRow> = {},
+  data: Record<string, unknown> = {},
+): SandboxRow => {
   const next: SandboxRow = { ...row, ...changes, state, since: state === row.state ? row.since : Date.now() };
   room.persistence.transaction(() => {
     room.store.update(next);

@@ -5,7 +5,7 @@ import { newId } from "./ids.ts";
 import { Instances } from "./instances.ts";
 import { Launches } from "./launches.ts";
 import { lifecycle, type State } from "./lifecycle.ts";
-import type { SandboxFilter, SandboxRow } from "./ports.ts";
+import type { RootReference, SandboxFilter, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { Removals } from "./removals.ts";
 import type { Report } from "./reports.ts";
@@ -35,9 +35,7 @@ export class Sandboxes {
   async create(input: DefinitionInput, start: boolean, scope: Scope): Promise<Report> {
     const id = newId();
     const definition = completeDefinition(input, `sandbox-${id.slice(-8)}`, scope);
-    const resolving = definition.root === null ? null : this.#room.roots.resolve(definition.root);
-    const root = resolving instanceof Promise ? await resolving : resolving;
-    if (start) await this.#launches.ready();
+    const root = definition.root === null ? null : await this.#resolveRoot(definition.root);
     const now = Date.now();
     const row: SandboxRow = {
       id,
@@ -87,7 +85,10 @@ export class Sandboxes {
   list(filter: SandboxFilter): { items: Report[]; nextCursor: string | null } {
     const rows = this.#room.store.list({ ...filter, limit: filter.limit + 1 });
     const page = rows.slice(0, filter.limit);
-    return { items: page.map((row) => reportFor(this.#room, row)), nextCursor: rows.length > filter.limit ? (page.at(-1)?.id ?? null) : null };
+    return {
+      items: page.map((row) => reportFor(this.#room, row)),
+      nextCursor: rows.length > filter.limit ? (page.at(-1)?.id ?? null) : null,
+    };
   }
 
   /**
@@ -98,7 +99,9 @@ export class Sandboxes {
   async patch(nameOrId: string, changes: { name?: string; labels?: Record<string, string> }, generation: number | null): Promise<Report> {
     const row = need(this.#room, nameOrId);
     if (generation !== null && generation !== row.generation) {
-      throw new DomainError("precondition-failed", `the definition has generation ${row.generation} by now, not ${generation}`, { members: { generation: row.generation } });
+      throw new DomainError("precondition-failed", `the definition has generation ${row.generation} by now, not ${generation}`, {
+        members: { generation: row.generation },
+      });
     }
     const name = changes.name ?? row.name;
     const labels = changes.labels ?? row.labels;
@@ -160,12 +163,27 @@ export class Sandboxes {
   /** What the last stop or end removed. @throws DomainError `not-found` where nothing has been torn down yet */
   receipt(nameOrId: string): Receipt {
     const { name, receipt } = need(this.#room, nameOrId);
-    if (receipt === null) throw new DomainError("not-found", `the sandbox "${name}" has no receipt: no run of it has been torn down since its last start`);
+    if (receipt === null)
+      throw new DomainError("not-found", `the sandbox "${name}" has no receipt: no run of it has been torn down since its last start`);
     return receipt;
   }
 
+  async #resolveRoot(nameOrId: string): Promise<RootReference> {
+    try {
+      return await this.#room.roots.resolve(nameOrId);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      throw new DomainError(error.code, error.message, {
+        faults: [{ pointer: "/root", detail: error.message }],
+        members: error.members,
+        cause: error,
+      });
+    }
+  }
+
   #decide(row: SandboxRow, verb: "start"): State {
-    if (this.#removals.current(row.id) !== null) throw new DomainError("state-conflict", `the sandbox "${row.name}" is being deleted`, { members: { state: row.state } });
+    if (this.#removals.current(row.id) !== null)
+      throw new DomainError("state-conflict", `the sandbox "${row.name}" is being deleted`, { members: { state: row.state } });
     const outcome = lifecycle[row.state][verb];
     if (outcome.act === "refuse") throw new DomainError("state-conflict", outcome.detail, { members: { state: row.state } });
     return outcome.act === "to" ? outcome.state : row.state;

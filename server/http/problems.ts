@@ -93,7 +93,8 @@ const faultsOf = (error: FrameworkError): InputFault[] => {
     if ((keyword === "anyOf" || keyword === "oneOf" || keyword === "if") && (error.validation?.length ?? 0) > 1) continue;
     const property = (params["additionalProperty"] ?? params["missingProperty"] ?? params["propertyName"]) as string | undefined;
     const pointer = property === undefined ? instancePath : `${instancePath}/${escapePointer(property).slice(0, 256)}`;
-    const detail = keyword === "additionalProperties" ? "is not known" : keyword === "required" ? "is required" : (message ?? "is not valid");
+    const detail =
+      keyword === "additionalProperties" ? "is not known" : keyword === "required" ? "is required" : (message ?? "is not valid");
     if (seen.has(`${pointer} ${detail}`)) continue;
     seen.add(`${pointer} ${detail}`);
     faults.push({ pointer: error.validationContext === "body" ? pointer : pointer.replace(/^\//, ""), detail });
@@ -120,7 +121,11 @@ export const refusalOf = (error: unknown): DomainError | null => {
     const faults = faultsOf(failure);
     const where = failure.validationContext === "querystring" ? "query" : (failure.validationContext ?? "request");
     const first = faults[0];
-    return new DomainError("invalid-request", `the ${where} does not fit its schema${first === undefined ? "" : `: ${first.pointer || "it"} ${first.detail}`}`, { faults });
+    return new DomainError(
+      "invalid-request",
+      `the ${where} does not fit its schema${first === undefined ? "" : `: ${first.pointer || "it"} ${first.detail}`}`,
+      { faults },
+    );
   }
   const status = typeof failure.statusCode === "number" ? failure.statusCode : 500;
   const code = frameworkCodes[status];

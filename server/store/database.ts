@@ -93,6 +93,10 @@ export class Database implements Persistence {
     return this.#running;
   }
 
+  sqliteVersion(): string {
+    return this.prepare<[], { version: string }>("SELECT sqlite_version() AS version").get()?.version ?? "unknown";
+  }
+
   /** Everything durable, checkpointed and closed. */
   async close(): Promise<void> {
     await this.durable();

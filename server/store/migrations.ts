@@ -32,8 +32,12 @@ export const migrate = (connection: SQLite.Database, path: string, folder: strin
   const version = connection.pragma("user_version", { simple: true }) as number;
   const owner = connection.pragma("application_id", { simple: true }) as number;
   const tables = connection.prepare("SELECT count(*) AS n FROM sqlite_schema").get() as { n: number };
-  if (owner !== applicationId && (owner !== 0 || version !== 0 || tables.n !== 0)) throw new Error(`${path} is not a database of this program; it is left as it is`);
-  if (version > newest) throw new Error(`${path} has version ${version}, this program knows up to ${newest}: it was written by a newer one; run that, or restore a backup (${path}.before-*)`);
+  if (owner !== applicationId && (owner !== 0 || version !== 0 || tables.n !== 0))
+    throw new Error(`${path} is not a database of this program; it is left as it is`);
+  if (version > newest)
+    throw new Error(
+      `${path} has version ${version}, this program knows up to ${newest}: it was written by a newer one; run that, or restore a backup (${path}.before-*)`,
+    );
   const check = connection.pragma("quick_check(1)", { simple: true }) as string;
   if (check !== "ok") throw new Error(`${path} is damaged: ${check}; restore a backup (${path}.before-*) or move it away`);
   if (version === newest) return;

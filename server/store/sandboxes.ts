@@ -1,6 +1,6 @@
 import { DomainError } from "../domain/errors.ts";
-import type { SandboxFilter, SandboxRow, SandboxStore } from "../domain/ports.ts";
 import type { State } from "../domain/lifecycle.ts";
+import type { SandboxFilter, SandboxRow, SandboxStore } from "../domain/ports.ts";
 import type { Database } from "./database.ts";
 
 interface Stored {
@@ -63,8 +63,42 @@ export class SandboxTable implements SandboxStore {
   insert(row: SandboxRow): void {
     const sql = `INSERT INTO sandboxes (id, name, root_id, definition, labels, generation, state, reason, message, since, exit, instance, boot_id, receipt, created_at, started_at)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
-    const { id, name, rootId, definition, labels, generation, state, reason, message, since, exit, instance, bootId, receipt, createdAt, startedAt } = row;
-    const values = [id, name, rootId, json(definition), json(labels), generation, state, reason, message, since, json(exit), json(instance), bootId, json(receipt), createdAt, startedAt];
+    const {
+      id,
+      name,
+      rootId,
+      definition,
+      labels,
+      generation,
+      state,
+      reason,
+      message,
+      since,
+      exit,
+      instance,
+      bootId,
+      receipt,
+      createdAt,
+      startedAt,
+    } = row;
+    const values = [
+      id,
+      name,
+      rootId,
+      json(definition),
+      json(labels),
+      generation,
+      state,
+      reason,
+      message,
+      since,
+      json(exit),
+      json(instance),
+      bootId,
+      json(receipt),
+      createdAt,
+      startedAt,
+    ];
     named(name, () => this.#database.prepare<unknown[], never>(sql).run(...values));
   }
 
@@ -80,7 +114,21 @@ export class SandboxTable implements SandboxStore {
     const sql = `UPDATE sandboxes SET name = ?, labels = ?, generation = ?, state = ?, reason = ?, message = ?, since = ?, exit = ?, instance = ?, boot_id = ?, receipt = ?, started_at = ?
       WHERE id = ?`;
     const { id, name, labels, generation, state, reason, message, since, exit, instance, bootId, receipt, startedAt } = row;
-    const values = [name, json(labels), generation, state, reason, message, since, json(exit), json(instance), bootId, json(receipt), startedAt, id];
+    const values = [
+      name,
+      json(labels),
+      generation,
+      state,
+      reason,
+      message,
+      since,
+      json(exit),
+      json(instance),
+      bootId,
+      json(receipt),
+      startedAt,
+      id,
+    ];
     named(name, () => this.#database.prepare<unknown[], never>(sql).run(...values));
   }
 
@@ -98,13 +146,20 @@ export class SandboxTable implements SandboxStore {
     if (filter.after !== null) where("s.id > ?", filter.after);
     if (filter.name !== null) where("s.name = ?", filter.name);
     if (filter.states.length > 0) where(`s.state IN (${filter.states.map(() => "?").join(", ")})`, ...filter.states);
-    for (const [key, value] of Object.entries(filter.labels)) where("EXISTS (SELECT 1 FROM json_each(s.labels) WHERE key = ? AND value = ?)", key, value);
+    for (const [key, value] of Object.entries(filter.labels))
+      where("EXISTS (SELECT 1 FROM json_each(s.labels) WHERE key = ? AND value = ?)", key, value);
     const condition = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
-    return this.#database.prepare<unknown[], Stored>(`${select}${condition} ORDER BY s.id LIMIT ?`).all(...values, filter.limit).map(rowOf);
+    return this.#database
+      .prepare<unknown[], Stored>(`${select}${condition} ORDER BY s.id LIMIT ?`)
+      .all(...values, filter.limit)
+      .map(rowOf);
   }
 
   alive(): SandboxRow[] {
-    return this.#database.prepare<[], Stored>(`${select} WHERE s.state IN ('starting', 'running', 'paused', 'stopping') ORDER BY s.id`).all().map(rowOf);
+    return this.#database
+      .prepare<[], Stored>(`${select} WHERE s.state IN ('starting', 'running', 'paused', 'stopping') ORDER BY s.id`)
+      .all()
+      .map(rowOf);
   }
 
   ids(): string[] {
@@ -115,11 +170,15 @@ export class SandboxTable implements SandboxStore {
   }
 
   usersOfRoot(rootId: string): { id: string; name: string }[] {
-    return this.#database.prepare<[string], { id: string; name: string }>("SELECT id, name FROM sandboxes WHERE root_id = ? ORDER BY id").all(rootId);
+    return this.#database
+      .prepare<[string], { id: string; name: string }>("SELECT id, name FROM sandboxes WHERE root_id = ? ORDER BY id")
+      .all(rootId);
   }
 
   countByState(): Record<string, number> {
-    const rows = this.#database.prepare<[], { state: string; n: number }>("SELECT state, count(*) AS n FROM sandboxes GROUP BY state").all();
+    const rows = this.#database
+      .prepare<[], { state: string; n: number }>("SELECT state, count(*) AS n FROM sandboxes GROUP BY state")
+      .all();
     return Object.fromEntries(rows.map(({ state, n }) => [state, n]));
   }
 
@@ -133,8 +192,10 @@ const named = (name: string, write: () => void): void => {
   try {
     write();
   } catch (error) {
-    if ((error as { code?: string }).code === "SQLITE_CONSTRAINT_UNIQUE") throw new DomainError("name-taken", `a sandbox named "${name}" exists`, { cause: error });
-    if ((error as { code?: string }).code === "SQLITE_CONSTRAINT_FOREIGNKEY") throw new DomainError("root-not-found", "the root was removed meanwhile", { cause: error });
+    if ((error as { code?: string }).code === "SQLITE_CONSTRAINT_UNIQUE")
+      throw new DomainError("name-taken", `a sandbox named "${name}" exists`, { cause: error });
+    if ((error as { code?: string }).code === "SQLITE_CONSTRAINT_FOREIGNKEY")
+      throw new DomainError("root-not-found", "the root was removed meanwhile", { cause: error });
     throw error;
   }
 };

@@ -61,7 +61,11 @@ export class Connection {
       cause ??= error;
     });
     socket.on("close", () => {
-      this.#end(cause instanceof ProtocolError ? cause : new ConnectionLostError(cause?.message ?? "the other end closed the connection", (cause as NodeJS.ErrnoException | null)?.code));
+      this.#end(
+        cause instanceof ProtocolError
+          ? cause
+          : new ConnectionLostError(cause?.message ?? "the other end closed the connection", (cause as NodeJS.ErrnoException | null)?.code),
+      );
     });
   }
 

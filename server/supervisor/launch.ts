@@ -29,7 +29,9 @@ export const launchFields = (order: LaunchOrder): Field[] => {
 };
 
 /** errno(3) of the failures that the definition can be at fault for; others are told by their message. */
-const guestCodes: Readonly<Record<string, { code: "command-not-found" | "command-not-executable" | "working-directory-invalid"; pointer: string }>> = {
+const guestCodes: Readonly<
+  Record<string, { code: "command-not-found" | "command-not-executable" | "working-directory-invalid"; pointer: string }>
+> = {
   "command 2": { code: "command-not-found", pointer: "/command/0" },
   "command 20": { code: "command-not-found", pointer: "/command/0" },
   cwd: { code: "working-directory-invalid", pointer: "/cwd" },
@@ -39,7 +41,8 @@ const guestCodes: Readonly<Record<string, { code: "command-not-found" | "command
 /** What an ERROR to LAUNCH means in the domain's words. */
 export const launchFailure = (error: RefusedError, order: LaunchOrder): DomainError => {
   if (error.code === "exists") return new DomainError("state-conflict", "a supervisor for this sandbox is alive already", { cause: error });
-  if (error.code !== "launch-failed") return new DomainError("launch-failed", `the launcher refused the launch (${error.code}): ${error.message}`, { cause: error });
+  if (error.code !== "launch-failed")
+    return new DomainError("launch-failed", `the launcher refused the launch (${error.code}): ${error.message}`, { cause: error });
   const layer = error.fields.optional("layer") ?? "supervisor";
   const errno = error.fields.numberOr("errno", 0);
   const phases = error.fields.repeated("phase");
@@ -48,7 +51,11 @@ export const launchFailure = (error: RefusedError, order: LaunchOrder): DomainEr
     const found = guestCodes[`${layer} ${errno}`] ?? guestCodes[layer];
     if (found !== undefined) {
       const what = found.pointer === "/cwd" ? order.cwd : order.command[0];
-      return new DomainError(found.code, `${what}: ${error.message}`, { faults: [{ pointer: found.pointer, detail: error.message }], members, cause: error });
+      return new DomainError(found.code, `${what}: ${error.message}`, {
+        faults: [{ pointer: found.pointer, detail: error.message }],
+        members,
+        cause: error,
+      });
     }
   }
   return new DomainError("launch-failed", `the layer "${layer}" could not be applied: ${error.message}`, { members, cause: error });

@@ -90,7 +90,9 @@ export class LauncherClient implements Launcher {
       return await connection.request(name, fields, expects, timeout);
     } catch (error) {
       if (error instanceof RefusedError) throw error;
-      throw new DomainError("launcher-unavailable", `the launcher gave no answer to ${name}: ${(error as Error).message}`, { cause: error });
+      throw new DomainError("launcher-unavailable", `the launcher gave no answer to ${name}: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
   }
 
@@ -120,7 +122,10 @@ export class LauncherClient implements Launcher {
       if (!this.#closed) this.#log.warn({ err: error }, "the connection to the launcher ended");
     };
     this.#facts = welcomeOf(await connection.request("HELLO", [], "WELCOME", replyMilliseconds));
-    this.#log.info({ launcherPid: this.#facts.pid, ready: this.#facts.readyShells, problems: this.#facts.problems }, "connected to the launcher");
+    this.#log.info(
+      { launcherPid: this.#facts.pid, ready: this.#facts.readyShells, problems: this.#facts.problems },
+      "connected to the launcher",
+    );
     this.#connection = connection;
     return connection;
   }
@@ -130,8 +135,24 @@ export class LauncherClient implements Launcher {
     const { program, runDir, stateDir, cgroupParent, idBase, readyShells } = this.#options;
     const logPath = join(runDir, "launcher.log");
     const output = openSync(logPath, "a", 0o640);
-    const flags = ["--run-dir", runDir, "--state-dir", stateDir, "--cgroup-parent", cgroupParent, "--id-base", String(idBase), "--ready-shells", String(readyShells)];
-    const child = spawn(program, ["launcher", ...flags], { detached: true, stdio: ["ignore", "ignore", output], cwd: "/", env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" } });
+    const flags = [
+      "--run-dir",
+      runDir,
+      "--state-dir",
+      stateDir,
+      "--cgroup-parent",
+      cgroupParent,
+      "--id-base",
+      String(idBase),
+      "--ready-shells",
+      String(readyShells),
+    ];
+    const child = spawn(program, ["launcher", ...flags], {
+      detached: true,
+      stdio: ["ignore", "ignore", output],
+      cwd: "/",
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    });
     closeSync(output);
     child.unref();
     this.#log.info({ launcherPid: child.pid, program, log: logPath }, "started the launcher");
@@ -147,6 +168,8 @@ const open = async (path: string): Promise<Connection | null> => {
     return await Connection.open(path);
   } catch (error) {
     if (error instanceof ConnectionLostError && (error.errno === "ENOENT" || error.errno === "ECONNREFUSED")) return null;
-    throw new DomainError("launcher-unavailable", `the launcher cannot be reached on ${path}: ${(error as Error).message}`, { cause: error });
+    throw new DomainError("launcher-unavailable", `the launcher cannot be reached on ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 };

@@ -77,9 +77,9 @@ const decodeBody = (body: Buffer): { fields: Field[]; payload: Buffer | null } =
     if (end === start) return { fields, payload: Buffer.from(body.subarray(end + 1)) };
     if (fields.length === maxFields) throw new ProtocolError("too many fields");
     const equals = body.indexOf(61, start);
-    const key = equals === -1 || equals > end ? "" : body.latin1Slice(start, equals);
+    const key = equals === -1 || equals > end ? "" : body.toString("latin1", start, equals);
     if (!/^[a-z0-9-]{1,32}$/.test(key)) throw new ProtocolError("a field has no key");
-    fields.push([key, body.utf8Slice(equals + 1, end)]);
+    fields.push([key, body.toString("utf8", equals + 1, end)]);
     start = end + 1;
   }
   return { fields, payload: null };

@@ -1,12 +1,21 @@
 import { constants } from "node:os";
-import { type Exit, type Gone, type Instance, type LauncherFacts, type NamespaceInodes, type NamespaceType, namespaceTypes } from "../domain/ports.ts";
+import {
+  type Exit,
+  type Gone,
+  type Instance,
+  type LauncherFacts,
+  type NamespaceInodes,
+  type NamespaceType,
+  namespaceTypes,
+} from "../domain/ports.ts";
 import { Fields } from "./fields.ts";
 import { type Message, ProtocolError } from "./protocol.ts";
 
 const signalNames = new Map<number, string>(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
 /** `SIGKILL` for 9; real-time signals, which have no name of their own, as `SIGRTMIN+n` (signal(7)). */
-export const signalName = (number: number): string => signalNames.get(number) ?? (number >= 34 ? `SIGRTMIN+${number - 34}` : `SIG${number}`);
+export const signalName = (number: number): string =>
+  signalNames.get(number) ?? (number >= 34 ? `SIGRTMIN+${number - 34}` : `SIG${number}`);
 
 const inodesOf = (fields: Fields): NamespaceInodes => {
   const inodes = {} as NamespaceInodes;
@@ -67,7 +76,8 @@ export const instanceOf = (message: Message): Instance => {
 export const exitOf = (message: Message, startedAt: number): Exit => {
   const fields = new Fields(message);
   const reason = fields.text("reason");
-  if (reason !== "exited" && reason !== "signaled" && reason !== "out-of-memory") throw new ProtocolError(`an unknown reason of an exit: ${reason.slice(0, 40)}`);
+  if (reason !== "exited" && reason !== "signaled" && reason !== "out-of-memory")
+    throw new ProtocolError(`an unknown reason of an exit: ${reason.slice(0, 40)}`);
   const exitedAt = fields.number("exited-at");
   return {
     reason,

@@ -91,8 +91,12 @@ export class SupervisorClients implements Supervisors {
   }
 
   async #attach(id: string): Promise<Attached> {
-    this.#attachments.get(id)?.connection.close();
-    this.#attachments.delete(id);
+    const former = this.#attachments.get(id);
+    if (former !== undefined) {
+      former.over = true;
+      former.connection.close();
+      this.#attachments.delete(id);
+    }
     let connection: Connection;
     try {
       connection = await Connection.open(join(this.#directory, `${id}.sock`));
@@ -111,7 +115,11 @@ export class SupervisorClients implements Supervisors {
       connection.onClose = (error) => this.#closing(id, attachment, error);
       setImmediate(() => {
         connection.onEvent = (message) => this.#event(id, attachment, message);
-        for (const message of early) this.#event(id, attachment, message);
+        try {
+          for (const message of early) this.#event(id, attachment, message);
+        } catch {
+          connection.close();
+        }
       });
       return attached;
     } catch (error) {

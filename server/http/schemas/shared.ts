@@ -7,7 +7,11 @@ export const Text = (options: { minLength?: number; maxLength: number; descripti
   Type.String({ pattern: "^[^\\u0000]*$", ...options });
 
 /** A name of a root or sandbox. */
-export const Name = Type.String({ pattern: "^[a-z0-9][a-z0-9-]{0,62}$", description: "Lowercase letters, digits and dashes; unique among its kind.", examples: ["web-1"] });
+export const Name = Type.String({
+  pattern: "^[a-z0-9][a-z0-9-]{0,62}$",
+  description: "Lowercase letters, digits and dashes; unique among its kind.",
+  examples: ["web-1"],
+});
 
 /** An id or a name, as it stands in a path. */
 export const Reference = Type.String({ pattern: "^[a-z0-9][a-z0-9-]{0,62}$", description: "An id or a name." });
@@ -19,7 +23,8 @@ export const Nullable = <T extends TSchema>(schema: T) =>
   Type.Unsafe<Static<T> | null>({ ...schema, type: [(schema as unknown as { type: string }).type, "null"] });
 
 /** One of the given texts. */
-export const OneOf = <const T extends string>(values: readonly T[], options: Record<string, unknown> = {}) => Type.Unsafe<T>({ type: "string", enum: [...values], ...options });
+export const OneOf = <const T extends string>(values: readonly T[], options: Record<string, unknown> = {}) =>
+  Type.Unsafe<T>({ type: "string", enum: [...values], ...options });
 
 export const Labels = Type.Record(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$" }), Text({ maxLength: 255 }), {
   additionalProperties: false,
@@ -37,7 +42,14 @@ export const Problem = Type.Object(
     detail: Type.String(),
     instance: Type.String(),
     retryable: Type.Boolean({ description: "Whether the same request may succeed later." }),
-    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String({ description: "RFC 6901 pointer into the body, or a parameter's name." }), detail: Type.String() }))),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.String({ description: "RFC 6901 pointer into the body, or a parameter's name." }),
+          detail: Type.String(),
+        }),
+      ),
+    ),
   },
   { $id: "Problem", additionalProperties: true, description: "A problem document (RFC 9457); some codes add members of their own." },
 );
@@ -54,7 +66,10 @@ export const problemResponses = (...codes: readonly ErrorCode[]) => {
   const responses: Record<number, TSchema> = {};
   for (const [status, found] of byStatus) {
     const content = { "application/problem+json": { schema: Type.Ref("Problem"), example: exampleOf(found[0] as ErrorCode) } };
-    responses[status] = { description: found.map((code) => `\`${code}\`: ${problemKinds[code].title}`).join("; "), content } as unknown as TSchema;
+    responses[status] = {
+      description: found.map((code) => `\`${code}\`: ${problemKinds[code].title}`).join("; "),
+      content,
+    } as unknown as TSchema;
   }
   return responses;
 };

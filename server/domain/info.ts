@@ -1,0 +1,37 @@
+import type { LauncherFacts } from "./ports.ts";
+import type { Check } from "./preflight.ts";
+
+/** What the recovery at the last start found and did. */
+export interface RecoveryReport {
+  at: string;
+  milliseconds: number;
+  adopted: string[];
+  ended: string[];
+  lost: string[];
+  rebooted: string[];
+  orphansStopped: string[];
+  directoriesRemoved: string[];
+  problems: string[];
+}
+
+export interface InfoReport {
+  version: string;
+  node: string;
+  sqlite: string;
+  kernel: string;
+  pid: number;
+  bootId: string;
+  startedAt: string;
+  settings: Record<string, string | number | boolean | null>;
+  launcher: LauncherFacts | null;
+  sandboxes: Record<string, number>;
+  recovery: RecoveryReport | null;
+}
+
+/** What the daemon says about itself and its host. */
+export interface Info {
+  report(): Promise<InfoReport>;
+  preflight(): Promise<Check[]>;
+  /** Whether requests can be served: recovered, not shutting down. */
+  readiness(): { ready: boolean; detail: string };
+}

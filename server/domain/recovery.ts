@@ -1,0 +1,132 @@
+import type { RecoveryReport } from "./info.ts";
+import type { Instances } from "./instances.ts";
+import { deadlines, lifecycle } from "./lifecycle.ts";
+import type { Attached, Instance, SandboxRow } from "./ports.ts";
+import { isoTime } from "./reports.ts";
+import { enter, type SandboxRoom } from "./sandbox-room.ts";
+
+/** Directories of sandboxes' files, which no row may know of. */
+export interface SandboxDirectories {
+  ids(): Promise<string[]>;
+}
+
+/**
+ * Makes the store and the machine agree after a start of the daemon, before anybody is answered: adopts what lives, records what
+ * ended with its true exit, completes or takes back what was half done, and removes what nobody knows.
+ */
+export class Recovery {
+  readonly #room: SandboxRoom;
+  readonly #instances: Instances;
+  readonly #directories: SandboxDirectories;
+  readonly #report: RecoveryReport;
+
+  constructor(room: SandboxRoom, instances: Instances, directories: SandboxDirectories) {
+    this.#room = room;
+    this.#instances = instances;
+    this.#directories = directories;
+    this.#report = {
+      at: isoTime(Date.now()),
+      milliseconds: 0,
+      adopted: [],
+      ended: [],
+      lost: [],
+      rebooted: [],
+      orphansStopped: [],
+      directoriesRemoved: [],
+      problems: [],
+    };
+  }
+
+  async run(): Promise<RecoveryReport> {
+    const began = performance.now();
+    const sockets = new Set(await this.#room.supervisors.sockets());
+    const rows = this.#room.store.alive();
+    for (const row of rows) await this.#attempt(row.id, () => this.#recover(row, sockets.has(row.id)));
+    const alive = new Set(rows.map(({ id }) => id));
+    for (const id of sockets) if (!alive.has(id)) await this.#attempt(id, () => this.#stopOrphan(id));
+    await this.#removeDirectories();
+    await this.#room.persistence.durable();
+    this.#report.milliseconds = Math.round(performance.now() - began);
+    return this.#report;
+  }
+
+  async #attempt(id: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#report.problems.push(`${id}: ${(error as Error).message}`);
+      this.#room.log.error({ sandbox: id, err: error }, "the recovery of a sandbox failed");
+    }
+  }
+
+  async #recover(row: SandboxRow, hasSocket: boolean): Promise<void> {
+    if (row.bootId !== null && row.bootId !== this.#room.bootId) return this.#rebooted(row);
+    const attached = hasSocket ? await this.#room.supervisors.attach(row.id).catch(() => null) : null;
+    if (attached !== null) return this.#adopt(row, attached);
+    this.#report.lost.push(row.id);
+    if (row.state === "starting" && row.instance === null) {
+      // The launch was never answered, and no supervisor is there: it did not happen, or undid itself.
+      enter(this.#room, row, "failed", { reason: "launch-failed", message: "the daemon ended during the launch" });
+      return;
+    }
+    await this.#instances.clean(row, "supervisor-lost", "no supervisor answered when the daemon started");
+  }
+
+  /** Namespaces, processes and cgroups of an earlier boot are gone; only the files are left. */
+  async #rebooted(row: SandboxRow): Promise<void> {
+    if (lifecycle[row.state].rebooted.act !== "to") return;
+    enter(this.#room, row, "failed", {
+      reason: "host-rebooted",
+      message: "the host was rebooted while the sandbox ran",
+      instance: null,
+      bootId: null,
+    });
+    this.#report.rebooted.push(row.id);
+  }
+
+  async #adopt(row: SandboxRow, attached: Attached): Promise<void> {
+    const instance = completed(attached.instance, row.instance);
+    const changes = { instance, bootId: this.#room.bootId, startedAt: row.startedAt ?? instance.startedAt };
+    if (row.state === "starting") enter(this.#room, row, "running", changes, { pid: instance.pid });
+    else enter(this.#room, row, row.state, changes);
+    (attached.state === "running" ? this.#report.adopted : this.#report.ended).push(row.id);
+    this.#instances.apply(row.id, attached);
+    // The order to stop may have been given, or not, before the daemon died; a second one can only shorten the grace.
+    if (row.state === "stopping" && attached.state === "running") await this.#room.supervisors.stop(row.id, 10_000);
+    if (attached.state === "gone") await this.#instances.ended(row.id, deadlines.stopping ?? 0);
+  }
+
+  /** A supervisor without a row that may be alive: of a creation that nobody was answered, or a deletion half done. */
+  async #stopOrphan(id: string): Promise<void> {
+    this.#report.orphansStopped.push(id);
+    const { state } = await this.#room.supervisors.attach(id);
+    if (state !== "gone") await this.#room.supervisors.stop(id, 0);
+    const deadline = Date.now() + (deadlines.stopping ?? 0);
+    let now = state;
+    while (now !== "gone" && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      now = (await this.#room.supervisors.attach(id)).state;
+    }
+    if (now !== "gone") throw new Error("its supervisor did not end it in time");
+    await this.#room.supervisors.release(id);
+  }
+
+  async #removeDirectories(): Promise<void> {
+    const known = new Set(this.#room.store.ids());
+    for (const id of await this.#directories.ids()) {
+      if (known.has(id)) continue;
+      await this.#attempt(id, async () => {
+        await this.#room.launcher.remove(id);
+        this.#report.directoriesRemoved.push(id);
+      });
+    }
+  }
+}
+
+/** REPORT names neither the supervisor nor the phases of the launch; the row may. */
+const completed = (reported: Instance, stored: Instance | null): Instance => ({
+  ...reported,
+  supervisorPid: reported.supervisorPid || (stored?.supervisorPid ?? 0),
+  supervisorStartTicks: reported.supervisorStartTicks || (stored?.supervisorStartTicks ?? 0),
+  phases: reported.phases.length > 0 ? reported.phases : (stored?.phases ?? []),
+});

@@ -1,0 +1,194 @@
+import { constants } from "node:fs";
+import { access, readFile, statfs } from "node:fs/promises";
+import type { Launcher, LauncherFacts } from "../domain/ports.ts";
+import { namespaceTypes } from "../domain/ports.ts";
+import type { Check, Preflight } from "../domain/preflight.ts";
+
+const readText = (path: string): Promise<string | null> =>
+  readFile(path, "utf8").then(
+    (text) => text.trim(),
+    () => null,
+  );
+const exists = (path: string): Promise<boolean> =>
+  access(path, constants.F_OK).then(
+    () => true,
+    () => false,
+  );
+
+const ok = (name: string, detail: string): Check => ({ name, status: "ok", detail, cost: null, remedy: null });
+
+const privileges = (): Check =>
+  process.getuid?.() === 0
+    ? ok("privileges", "runs as root")
+    : {
+        name: "privileges",
+        status: "missing",
+        detail: `runs as uid ${process.getuid?.()}`,
+        cost: "no sandbox can be launched",
+        remedy: "run the daemon as root",
+      };
+
+const kernel = async (): Promise<Check> => {
+  const release = (await readText("/proc/sys/kernel/osrelease")) ?? "unknown";
+  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  if (major > 5 || (major === 5 && minor >= 19)) return ok("kernel", release);
+  return {
+    name: "kernel",
+    status: "missing",
+    detail: `${release} is older than 5.19`,
+    cost: "no idmapped mounts below an overlay",
+    remedy: "boot a kernel of 5.19 or newer",
+  };
+};
+
+const namespaces = async (): Promise<Check[]> =>
+  Promise.all(
+    namespaceTypes.map(async (type): Promise<Check> => {
+      if (await exists(`/proc/self/ns/${type}`)) return ok(`namespace-${type}`, "the kernel has it");
+      const status = type === "time" ? "degraded" : "missing";
+      return {
+        name: `namespace-${type}`,
+        status,
+        detail: "the kernel lacks it",
+        cost: `sandboxes cannot have a ${type} namespace of their own`,
+        remedy: "boot a kernel that is built with it",
+      };
+    }),
+  );
+
+const userNamespaces = async (): Promise<Check> => {
+  const limit = Number((await readText("/proc/sys/user/max_user_namespaces")) ?? "0");
+  if (limit >= 1024) return ok("user-namespaces", `${limit} allowed`);
+  const status = limit > 0 ? "degraded" : "missing";
+  return {
+    name: "user-namespaces",
+    status,
+    detail: `${limit} allowed`,
+    cost: "each running sandbox and each prepared shell needs one",
+    remedy: "sysctl -w user.max_user_namespaces=65536",
+  };
+};
+
+const overlay = async (): Promise<Check> => {
+  const filesystems = (await readText("/proc/filesystems")) ?? "";
+  if (/\boverlay$/m.test(filesystems)) return ok("overlayfs", "the kernel has it");
+  return {
+    name: "overlayfs",
+    status: "missing",
+    detail: "not in /proc/filesystems",
+    cost: "sandboxes cannot have a writable root",
+    remedy: "modprobe overlay",
+  };
+};
+
+const cgroups = (facts: LauncherFacts | null): Check => {
+  const layout = facts?.cgroupLayout ?? "none";
+  if (layout === "v2") return ok("cgroups", "version 2");
+  if (layout === "hybrid")
+    return {
+      name: "cgroups",
+      status: "ok",
+      detail: "hybrid: version 2 for tracking and kill, version 1 controllers for limits",
+      cost: null,
+      remedy: null,
+    };
+  return {
+    name: "cgroups",
+    status: "missing",
+    detail: "no usable cgroup tree",
+    cost: "sandboxes could neither be limited nor ended for certain",
+    remedy: "mount -t cgroup2 none /sys/fs/cgroup",
+  };
+};
+
+const seccomp = async (): Promise<Check> => {
+  const actions = (await readText("/proc/sys/kernel/seccomp/actions_avail")) ?? "";
+  if (actions.includes("errno")) return ok("seccomp", actions);
+  return {
+    name: "seccomp",
+    status: "missing",
+    detail: "the kernel has no seccomp filters",
+    cost: "system calls could not be restricted",
+    remedy: "boot a kernel with CONFIG_SECCOMP_FILTER",
+  };
+};
+
+const space = async (stateDir: string): Promise<Check> => {
+  const { bavail, bsize, type } = await statfs(stateDir);
+  const mebibytes = Math.floor((bavail * bsize) / 1_048_576);
+  // overlayfs refuses an upper directory that is itself on an overlay (0x794c7630, statfs(2)).
+  if (type === 0x794c7630) {
+    return {
+      name: "state-directory",
+      status: "missing",
+      detail: `${stateDir} is on an overlay`,
+      cost: "an overlay cannot hold another one's upper directory",
+      remedy: "give --state-dir a directory on ext4, xfs, btrfs or tmpfs",
+    };
+  }
+  if (mebibytes >= 512) return ok("state-directory", `${mebibytes} MiB free in ${stateDir}`);
+  return {
+    name: "state-directory",
+    status: "degraded",
+    detail: `${mebibytes} MiB free in ${stateDir}`,
+    cost: "roots and sandboxes may run out of space",
+    remedy: "free some, or move --state-dir",
+  };
+};
+
+const launcherChecks = (facts: LauncherFacts | null, failure: string | null): Check[] => {
+  if (facts === null) {
+    return [
+      {
+        name: "launcher",
+        status: "missing",
+        detail: failure ?? "it does not answer",
+        cost: "no sandbox can be launched",
+        remedy: "script/bootstrap builds it; its log is in the run directory",
+      },
+    ];
+  }
+  const shells: Check =
+    facts.readyTarget === 0 || facts.readyShells > 0
+      ? ok("ready-shells", `${facts.readyShells} of ${facts.readyTarget} ready`)
+      : {
+          name: "ready-shells",
+          status: "degraded",
+          detail: `none of ${facts.readyTarget} ready`,
+          cost: "launches take both halves in a row",
+          remedy: null,
+        };
+  const layers = facts.problems.map(
+    ({ layer, errno, message }): Check => ({
+      name: `layer-${layer}`,
+      status: "missing",
+      detail: `${message} (errno ${errno})`,
+      cost: "every launch is refused",
+      remedy: "the layer's name says what the kernel or its settings refuse",
+    }),
+  );
+  return [ok("launcher", `version ${facts.version}, pid ${facts.pid}`), shells, ...layers];
+};
+
+/** Looks at everything a launch needs of this machine, and asks the launcher what it could not apply. */
+export class HostPreflight implements Preflight {
+  readonly #launcher: Launcher;
+  readonly #stateDir: string;
+
+  constructor(launcher: Launcher, stateDir: string) {
+    this.#launcher = launcher;
+    this.#stateDir = stateDir;
+  }
+
+  async check(): Promise<Check[]> {
+    let facts: LauncherFacts | null = null;
+    let failure: string | null = null;
+    try {
+      facts = await this.#launcher.facts();
+    } catch (error) {
+      failure = (error as Error).message;
+    }
+    const found = await Promise.all([kernel(), namespaces(), userNamespaces(), overlay(), seccomp(), space(this.#stateDir)]);
+    return [privileges(), ...found.flat(), cgroups(facts), ...launcherChecks(facts, failure)];
+  }
+}

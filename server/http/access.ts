@@ -1,0 +1,83 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Socket } from "node:net";
+import { isIP } from "node:net";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { Scope } from "../domain/definitions.ts";
+import { DomainError } from "../domain/errors.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    scope: Scope;
+    /** Who asks, as far as idempotency keys are kept apart: `unix` or `token`. */
+    caller: string;
+  }
+  interface FastifyContextConfig {
+    /** Answered without a token: says nothing about what is managed here. */
+    open?: boolean;
+  }
+}
+
+/** Who may do what, and which names this daemon goes by. */
+export interface AccessPolicy {
+  /** Connections that came over the unix socket; access to that is the authority. */
+  fromUnix: WeakSet<Socket>;
+  /** SHA-256 of the admin token. */
+  tokenDigest: Buffer;
+  /** Host and port of TCP, once it is listened to. */
+  tcp: { host: string; port: number } | null;
+}
+
+export const digestOf = (token: string): Buffer => createHash("sha256").update(token).digest();
+
+/** Host and port of a Host header or an origin; null when it is neither. */
+const authorityOf = (text: string): { host: string; port: number } | null => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+))(?::(\d{1,5}))?$/.exec(text);
+  if (match === null) return null;
+  return { host: (match[1] ?? match[2] ?? "").toLowerCase(), port: match[3] === undefined ? 80 : Number(match[3]) };
+};
+
+/**
+ * Whether the name is one of ours. A page of another site that a browser was lured to can make its own name resolve to this
+ * address, but not change the name it sends.
+ */
+const isOwn = (policy: AccessPolicy, text: string): boolean => {
+  const found = authorityOf(text);
+  if (found === null || policy.tcp === null || found.port !== policy.tcp.port) return false;
+  if (found.host === "localhost" || found.host === policy.tcp.host.toLowerCase()) return true;
+  return isIP(found.host) !== 0;
+};
+
+const checkOrigin = (policy: AccessPolicy, request: FastifyRequest, unix: boolean): void => {
+  const { origin, host } = request.headers;
+  if (!unix && !isOwn(policy, host ?? ""))
+    throw new DomainError("misdirected-request", "the Host header names another host or port than this daemon's");
+  if (request.headers["sec-fetch-site"] === "cross-site")
+    throw new DomainError("forbidden", "requests from pages of other sites are refused");
+  if (origin === undefined) return;
+  const own = origin.startsWith("http://") && isOwn(policy, origin.slice(7)) && (unix || origin.slice(7) === host);
+  if (!own) throw new DomainError("forbidden", "requests from pages of other origins are refused");
+};
+
+const bearer = (header: string | undefined): string | null => /^Bearer ([A-Za-z0-9._~+/=-]{1,512})$/i.exec(header ?? "")?.[1] ?? null;
+
+/** Refuses before the body is read: names and origins of others, and on TCP whoever has no token. */
+export const authorization = (app: FastifyInstance, policy: AccessPolicy): void => {
+  app.decorateRequest("scope", "read");
+  app.decorateRequest("caller", "");
+  app.addHook("onRequest", (request, _reply, done) => {
+    const unix = policy.fromUnix.has(request.raw.socket);
+    checkOrigin(policy, request, unix);
+    if (unix) {
+      request.scope = "admin";
+      request.caller = "unix";
+    } else if (request.routeOptions.config.open !== true) {
+      const token = bearer(request.headers.authorization);
+      if (token === null)
+        throw new DomainError("unauthorized", "TCP needs the header Authorization: Bearer TOKEN; the token is in the daemon's token file");
+      if (!timingSafeEqual(digestOf(token), policy.tokenDigest)) throw new DomainError("unauthorized", "the token is not valid");
+      request.scope = "admin";
+      request.caller = "token";
+    }
+    done();
+  });
+};

@@ -1,0 +1,123 @@
+import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
+import { createServer, type RequestListener, type Server } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import type { FastifyInstance } from "fastify";
+import { DomainError } from "../domain/errors.ts";
+import { problemOf } from "./problems.ts";
+
+/** How long a request's head, and the whole request, may take to arrive; how long a connection may be idle: milliseconds. */
+const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000, connectionsCheckingInterval: 1_000 };
+
+/**
+ * A server with limits that hold on every listener. Fastify sets `requestTimeout` 0 on servers it makes itself, and so
+ * turns Node's own limit off (https://nodejs.org/api/http.html#serverrequesttimeout).
+ */
+export const createHttpServer = (handler: RequestListener): Server => createServer({ ...timeouts, maxHeaderSize: 16_384 }, handler);
+
+/** What Node's parser refuses before there is a request: answered as a problem document all the same. */
+export const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const refusal =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? new DomainError("headers-too-large", "the headers are larger than 16,384 bytes")
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? new DomainError("request-timeout", "the request did not arrive in time")
+        : new DomainError("invalid-request", "this is not HTTP/1.1 as RFC 9112 has it");
+  const problem = problemOf(refusal, "/");
+  const body = JSON.stringify(problem);
+  const head = [
+    `HTTP/1.1 ${problem.status} ${problem.title}`,
+    "Content-Type: application/problem+json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    "Connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+};
+
+/** A socket file that somebody answers on. */
+export class SocketTakenError extends Error {}
+
+const answers = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+
+/** Removes the socket that a daemon left behind when it was killed. @throws SocketTakenError when it is in use, or no socket at all */
+const clearStale = async (path: string): Promise<void> => {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new SocketTakenError(`${path} is there and is no socket; it is left as it is`);
+  if (await answers(path)) throw new SocketTakenError(`${path} is in use by another process`);
+  unlinkSync(path);
+};
+
+const listening = (server: Server, listen: () => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.once("listening", () => {
+      server.off("error", reject);
+      resolve();
+    });
+    listen();
+  });
+
+/** The two doors of one application: the unix socket, whose connections are marked as such, and TCP. */
+export class Listeners {
+  readonly #app: FastifyInstance;
+  readonly #fromUnix: WeakSet<Socket>;
+  readonly #servers: Server[] = [];
+
+  constructor(app: FastifyInstance, fromUnix: WeakSet<Socket>) {
+    this.#app = app;
+    this.#fromUnix = fromUnix;
+  }
+
+  /** Listens on the socket, 0660 for root and the group. Whoever can reach it has the admin scope. @throws SocketTakenError */
+  async openUnix(path: string, gid: number | null): Promise<void> {
+    await clearStale(path);
+    const server = this.#app.server as Server;
+    server.on("connection", (socket) => this.#fromUnix.add(socket));
+    const mask = process.umask(0o177);
+    try {
+      await listening(server, () => server.listen(path));
+    } finally {
+      process.umask(mask);
+    }
+    if (gid !== null) chownSync(path, process.getuid?.() ?? 0, gid);
+    chmodSync(path, gid === null ? 0o600 : 0o660);
+    this.#servers.push(server);
+  }
+
+  /** Listens on TCP; gives the port, which the kernel chose where 0 was asked for. */
+  async openTcp(host: string, port: number): Promise<number> {
+    const server = createHttpServer(this.#app.routing as RequestListener);
+    server.on("clientError", answerClientError as never);
+    await listening(server, () => server.listen({ host, port }));
+    this.#servers.push(server);
+    return (server.address() as AddressInfo).port;
+  }
+
+  /** Takes in nothing new, lets what runs finish within `milliseconds`, then cuts it off. */
+  async close(milliseconds: number): Promise<void> {
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    for (const server of this.#servers) server.closeIdleConnections();
+    const cut = setTimeout(() => {
+      for (const server of this.#servers) server.closeAllConnections();
+    }, milliseconds);
+    // A keep-alive connection turns idle when its request is answered.
+    const sweep = setInterval(() => {
+      for (const server of this.#servers) server.closeIdleConnections();
+    }, 50);
+    await Promise.all(closed);
+    clearTimeout(cut);
+    clearInterval(sweep);
+  }
+}

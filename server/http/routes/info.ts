@@ -1,0 +1,91 @@
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Type } from "typebox";
+import { verdictOf } from "../../domain/preflight.ts";
+import { Nullable, OneOf, problemResponses, Timestamp } from "../schemas/shared.ts";
+import type { Services } from "../services.ts";
+
+const tags = ["daemon"];
+const Ids = Type.Array(Type.String());
+const Status = OneOf(["ok", "degraded", "missing"]);
+
+const Launcher = Type.Object({
+  pid: Type.Integer(),
+  startTicks: Type.Integer(),
+  version: Type.String(),
+  readyShells: Type.Integer(),
+  readyTarget: Type.Integer(),
+  supervisors: Type.Integer(),
+  cgroupLayout: Type.String(),
+  cgroupParent: Type.String(),
+  idBase: Type.Integer(),
+  hostInodes: Type.Record(Type.String(), Type.Integer()),
+  problems: Type.Array(Type.Object({ layer: Type.String(), errno: Type.Integer(), message: Type.String() })),
+});
+
+const Recovery = Type.Object(
+  {
+    at: Timestamp,
+    milliseconds: Type.Integer(),
+    adopted: Ids,
+    ended: Ids,
+    lost: Ids,
+    rebooted: Ids,
+    orphansStopped: Ids,
+    directoriesRemoved: Ids,
+    problems: Ids,
+  },
+  { description: "What the last start of the daemon found and did." },
+);
+
+const InfoReport = Type.Object({
+  version: Type.String(),
+  node: Type.String(),
+  sqlite: Type.String(),
+  kernel: Type.String(),
+  pid: Type.Integer(),
+  bootId: Type.String(),
+  startedAt: Timestamp,
+  settings: Type.Record(Type.String(), Type.Unknown()),
+  launcher: Nullable(Launcher),
+  sandboxes: Type.Record(Type.String(), Type.Integer(), { description: "Their number by state." }),
+  recovery: Nullable(Recovery),
+});
+
+const Check = Type.Object({
+  name: Type.String(),
+  status: Status,
+  detail: Type.String(),
+  cost: Nullable(Type.String()),
+  remedy: Nullable(Type.String()),
+});
+
+export const infoRoutes =
+  ({ info }: Services): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.get(
+      "/v1/info",
+      {
+        schema: {
+          tags,
+          summary: "Versions, settings, capacity and the last recovery",
+          response: { 200: InfoReport, ...problemResponses() },
+        },
+      },
+      async () => info.report(),
+    );
+
+    app.get(
+      "/v1/preflight",
+      {
+        schema: {
+          tags,
+          summary: "What a launch needs of this host: ok, degraded or missing",
+          response: { 200: Type.Object({ status: Status, checks: Type.Array(Check) }), ...problemResponses() },
+        },
+      },
+      async () => {
+        const checks = await info.preflight();
+        return { status: verdictOf(checks), checks };
+      },
+    );
+  };

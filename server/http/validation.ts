@@ -1,0 +1,49 @@
+import { Ajv, type Options, type ValidateFunction } from "ajv";
+import addFormats from "ajv-formats";
+import type { FastifySchemaCompiler } from "fastify";
+import type { TSchema } from "typebox";
+import { Problem } from "./schemas/shared.ts";
+
+const shared: Options = {
+  // Unknown fields are refused by the schemas, never taken away silently.
+  removeAdditional: false,
+  useDefaults: true,
+  strict: false,
+  // Resolved by reference from the answers' schemas.
+  schemas: [Problem as object],
+};
+
+const make = (options: Options): Ajv => {
+  const ajv = new Ajv({ ...shared, ...options });
+  // The module's default export is the function itself under CommonJS interop.
+  (addFormats as unknown as (ajv: Ajv) => void)(ajv);
+  return ajv;
+};
+
+/** Beyond this many bytes of JSON only the first fault is told: collecting all could take long. */
+const thoroughBytes = 65_536;
+
+/**
+ * Bodies are taken as they are typed. What stands in a query or path is text by nature, so there "5" counts as a number.
+ * The first pass stops at the first fault; only small input that fails is gone through again for all of its faults.
+ */
+export const validators = (): FastifySchemaCompiler<TSchema> => {
+  const body = { first: make({ coerceTypes: false }), all: make({ coerceTypes: false, allErrors: true }) };
+  const text = { first: make({ coerceTypes: "array" }), all: make({ coerceTypes: "array", allErrors: true }) };
+  return ({ schema, httpPart }) => {
+    const kind = httpPart === "body" ? body : text;
+    const validate = kind.first.compile(schema);
+    let thorough: ValidateFunction | null = null;
+    return (data: unknown) => {
+      if (validate(data)) return { value: data };
+      let { errors } = validate;
+      if (JSON.stringify(data ?? null).length <= thoroughBytes) {
+        thorough ??= kind.all.compile(schema);
+        thorough(data);
+        errors = thorough.errors ?? errors;
+      }
+      // Fastify reads `validation` and `validationContext` of the error it makes from this list.
+      return { error: errors as never };
+    };
+  };
+};

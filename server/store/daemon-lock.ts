@@ -1,0 +1,44 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import SQLite from "better-sqlite3";
+
+/** The state directory is another daemon's. */
+export class LockedError extends Error {}
+
+/**
+ * One daemon for each state directory. Node has no flock, so the lock is a transaction that SQLite holds on a tiny database
+ * of its own for as long as the process lives: a record lock of fcntl(2), which the kernel drops with the process however it ends.
+ */
+export class DaemonLock {
+  readonly #connection: SQLite.Database;
+
+  /** @throws LockedError naming the holder's pid */
+  constructor(stateDir: string) {
+    const path = join(stateDir, "daemon.lock");
+    const holder = join(stateDir, "daemon.pid");
+    this.#connection = new SQLite(path, { timeout: 0 });
+    try {
+      this.#connection.pragma("journal_mode = MEMORY");
+      this.#connection.exec("BEGIN EXCLUSIVE");
+    } catch (error) {
+      this.#connection.close();
+      if (!(error as { code?: string }).code?.startsWith("SQLITE_BUSY")) throw error;
+      throw new LockedError(
+        `another daemon (pid ${readHolder(holder)}) uses the state directory ${stateDir}; stop it, or give this one a --state-dir of its own`,
+      );
+    }
+    writeFileSync(holder, `${process.pid}\n`, { mode: 0o600 });
+  }
+
+  release(): void {
+    this.#connection.close();
+  }
+}
+
+const readHolder = (path: string): string => {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "unknown";
+  }
+};
