@@ -25,6 +25,8 @@ export async function planCopy(source: CopySource): Promise<{ plan: TreePlan; fa
       faults.push({ pointer, detail: error.message });
     }
   };
+  if (source.binaries.length + source.files.length === 0)
+    faults.push({ pointer: "/source", detail: "the source names no binaries and no files" });
   await planner.plan.addTopLinks();
   for (const [index, path] of source.binaries.entries()) {
     await attempt(`/source/binaries/${index}`, () => planner.addProgram(soundPath(path), { kind: "asked-for", of: path }, maxInterpreters));
@@ -36,7 +38,11 @@ export async function planCopy(source: CopySource): Promise<{ plan: TreePlan; fa
   // Those with a place of their own come last: where a link of the host is on the way to that place, it is known by now.
   for (const [index, file] of source.files.entries()) {
     if (typeof file === "string") continue;
-    await attempt(`/source/files/${index}`, () => planner.addPlaced(soundPath(file.source), soundPath(file.target)));
+    let from = "";
+    await attempt(`/source/files/${index}/source`, async () => {
+      from = await placeable(soundPath(file.source));
+    });
+    if (from !== "") await attempt(`/source/files/${index}/target`, async () => planner.addPlaced(from, soundPath(file.target)));
   }
   await planner.addLinkerCache();
   addMinimalFiles(planner.plan);
@@ -69,13 +75,7 @@ class CopyPlanner {
   }
 
   /** A file of the host at a place of its own inside. */
-  async addPlaced(source: string, target: string): Promise<void> {
-    const stats = await stat(source).catch((error: NodeJS.ErrnoException) => {
-      throw new UncopiableError(`${source} ${error.code === "ENOENT" ? "does not exist" : `cannot be read (${error.code})`}`, {
-        cause: error,
-      });
-    });
-    assertRegular(stats, source);
+  addPlaced(source: string, target: string): void {
     this.plan.add({ path: this.plan.canonical(target), type: "file", source, content: null, why: [{ kind: "asked-for", of: source }] });
   }
 
@@ -129,6 +129,17 @@ class CopyPlanner {
     this.own ??= await readElf("/proc/self/exe");
     return this.own;
   }
+}
+
+/** The path, when a file can be copied from there; links are followed. */
+async function placeable(source: string): Promise<string> {
+  const stats = await stat(source).catch((error: NodeJS.ErrnoException) => {
+    throw new UncopiableError(`${source} ${error.code === "ENOENT" ? "does not exist" : `cannot be read (${error.code})`}`, {
+      cause: error,
+    });
+  });
+  assertRegular(stats, source);
+  return source;
 }
 
 /** A path that the host's kernel and the tree read alike. */

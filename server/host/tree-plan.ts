@@ -46,7 +46,7 @@ export class TreePlan {
         continue;
       }
       const next = `${at}/${name}`;
-      const stats = await lstatOf(next, path);
+      const stats = await lstatOf(next, path, links > 0);
       if (!stats.isSymbolicLink()) {
         at = next;
         continue;
@@ -58,7 +58,7 @@ export class TreePlan {
       if (target.startsWith("/")) at = "";
       way.unshift(...target.split("/"));
     }
-    assertRegular(await lstatOf(at || "/", path), path, at);
+    assertRegular(await lstatOf(at || "/", path, links > 0), path, links > 0 ? at : path);
     this.add({ path: at, type: "file", source: at, content: null, why: [reason] });
     return at;
   }
@@ -88,8 +88,8 @@ export class TreePlan {
 
   /** Adds an entry, or its reasons to the one that is there. Throws `UncopiableError` when another thing has that place. */
   add(entry: TreeEntry): void {
-    if (hidden.some((each) => entry.path.startsWith(`${each}/`))) {
-      throw new UncopiableError(`${entry.path} would lie below a mount point of every sandbox (${hidden.join(", ")})`);
+    if (hidden.some((each) => `${entry.path}/`.startsWith(`${each}/`))) {
+      throw new UncopiableError(`${entry.path} would be hidden by a mount point of every sandbox (${hidden.join(", ")})`);
     }
     const there = this.entries.get(entry.path);
     if (!there) {
@@ -125,14 +125,14 @@ function sameThing(one: TreeEntry, other: TreeEntry): boolean {
   return one.type === other.type;
 }
 
-async function lstatOf(path: string, asked: string): Promise<Stats> {
+async function lstatOf(path: string, asked: string, throughLink: boolean): Promise<Stats> {
   try {
     return await lstat(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const what =
       code === "ENOENT" || code === "ENOTDIR" ? "does not exist" : code === "ENAMETOOLONG" ? "is too long" : `cannot be read (${code})`;
-    throw new UncopiableError(path === asked ? `${asked} ${what}` : `${asked} needs ${path}, which ${what}`, { cause: error });
+    throw new UncopiableError(throughLink ? `${asked} leads to ${path}, which ${what}` : `${asked} ${what}`, { cause: error });
   }
 }
 
