@@ -44,7 +44,10 @@ export class Instances implements SupervisorListener {
 
   gone(id: string, gone: Gone): void {
     const row = this.#room.store.get(id);
-    if (row === null) return this.#settle(id);
+    if (row === null) {
+      this.#settle(id);
+      return;
+    }
     if (!gone.complete) {
       this.#room.log.error({ sandbox: id, remaining: gone.remaining }, "a teardown is not complete; the supervisor goes on trying");
       if (maybeAlive(row.state))

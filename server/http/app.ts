@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { DomainError } from "../domain/errors.ts";
 import { type AccessPolicy, authorization } from "./access.ts";
 import { documentation } from "./documentation.ts";
@@ -29,7 +29,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   const app = Fastify({
     loggerInstance: services.logger,
     // One line for each request is written by the hook below; fastify's own pair would be two.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     serverFactory: (handler) => createHttpServer(handler),
     clientErrorHandler: (error, socket) => answerClientError(error, socket),
