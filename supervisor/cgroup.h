@@ -1,0 +1,48 @@
+/* One child cgroup per instance in each hierarchy of the host (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
+ * The v2 tree tracks, kills and tells when all is over; limits sit in v2 where it has the controller, else in v1.
+ * Making the v2 directory is also what takes a slot: mkdir(2) is atomic, across launchers and crashes. */
+#ifndef CGROUP_H
+#define CGROUP_H
+
+#include "failure.h"
+#include "host.h"
+
+struct cgroup_limits {
+  uint64_t memory_bytes, cpu_quota_us, pids; /* 0: no limit; the quota is for each 100,000 us */
+};
+
+struct cgroup {
+  const struct cgroup_host *host;
+  unsigned slot;
+  int v2;         /* the directory; -1: not made */
+  bool v1[3];     /* made */
+};
+
+/* Finds the hierarchies, makes the parent directories named `parent` and hands controllers down to them. */
+int cgroup_host_open(struct cgroup_host *host, const char *parent, struct failure *failure);
+
+/* Removes the parents that are empty. */
+void cgroup_host_close(const struct cgroup_host *host, const char *parent);
+
+/* Takes the first free slot at or after `slot` and makes its cgroups. On failure nothing is left. */
+int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned slot, struct failure *failure);
+/* Opens the cgroups of a slot that somebody else made. Answers -1 with ENOENT when there are none. */
+int cgroup_open(struct cgroup *cgroup, const struct cgroup_host *host, unsigned slot);
+/* Moves a process into the v1 cgroups (in v2 it is born inside, by CLONE_INTO_CGROUP). */
+int cgroup_enter(const struct cgroup *cgroup, pid_t pid, struct failure *failure);
+int cgroup_limit(const struct cgroup *cgroup, const struct cgroup_limits *limits, struct failure *failure);
+/* Number of processes in it; -1 on error. */
+int cgroup_count(const struct cgroup *cgroup);
+/* Sends SIGKILL to all that is in it, forks in flight included (cgroup.kill, Linux 5.14). */
+int cgroup_kill(const struct cgroup *cgroup);
+/* Opens cgroup.events, on which EPOLLPRI tells a change. */
+int cgroup_events(const struct cgroup *cgroup);
+/* 1 when a process lives in it, 0 when none does, -1 on error. */
+int cgroup_populated(int events);
+/* Processes that the out-of-memory killer took since the cgroup was made. */
+uint64_t cgroup_oom_kills(const struct cgroup *cgroup);
+/* Removes the cgroups. Answers how many directories went; -1 with EBUSY while something is left inside. */
+int cgroup_remove(struct cgroup *cgroup);
+void cgroup_close(struct cgroup *cgroup);
+
+#endif

@@ -1,0 +1,32 @@
+/* The fields of LAUNCH, checked; a view into the frame's body, which lies in memory shared by launcher, supervisor and shell. */
+#ifndef DEFINITION_H
+#define DEFINITION_H
+
+#include "cgroup.h"
+#include "wire.h"
+
+#define ARGUMENT_LIMIT 256
+#define ENVIRONMENT_LIMIT 1024
+#define COMMAND_BYTES_LIMIT (512u << 10)
+
+/* Body of LAUNCH as it was received. One page of it is touched for a usual definition. */
+struct order {
+  uint32_t length;
+  char body[WIRE_BODY_LIMIT];
+};
+
+struct definition {
+  const char *id, *root, *cwd, *hostname;
+  unsigned isolate; /* mask of NS_BIT */
+  uid_t uid;
+  gid_t gid;
+  bool init, tty;
+  uint64_t capabilities, open_files, output_bytes;
+  struct cgroup_limits limits;
+  char *arguments[ARGUMENT_LIMIT + 1], *environment[ENVIRONMENT_LIMIT + 1]; /* ended by NULL */
+};
+
+/* Answers false with `error` filled when the fields are not what PROTOCOL.md allows. */
+bool definition_read(struct definition *definition, const struct fields *fields, char error[128]);
+
+#endif

@@ -1,0 +1,389 @@
+/* The host side of a launch. It undoes what it did, in reverse order, where a step fails; the steps of the inside are in shell.c. */
+#include "instance.h"
+#include "loop.h"
+#include "remove.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <linux/securebits.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define INSIDE_DEADLINE_MS 20000 /* a shell that does not answer within is killed; a launch takes milliseconds */
+
+void instance_phase(struct instance *instance, const char *name) {
+  if (instance->phase_count == PHASE_LIMIT)
+    return;
+  uint64_t now = now_us();
+  instance->phases[instance->phase_count++] = (struct phase){name, now - instance->begun_us};
+  instance->begun_us = now;
+}
+
+static void close_fd(int *fd) {
+  if (*fd >= 0)
+    close(*fd);
+  *fd = -1;
+}
+
+/* ---- the shell's words ---- */
+
+/* Waits for a note of the shell, or for its failure. `fd` takes a descriptor that comes along. */
+static int await_note(struct instance *instance, struct note *note, int *fd, struct failure *failure) {
+  struct pollfd watched[] = {{.fd = instance->notes, .events = POLLIN}, {.fd = instance->failures, .events = POLLIN}};
+  struct iovec part = {.iov_base = note, .iov_len = sizeof *note};
+  union {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+  *fd = -1;
+  int ready = poll(watched, 2, INSIDE_DEADLINE_MS);
+  if (ready <= 0) {
+    errno = ready == 0 ? ETIMEDOUT : errno;
+    return fail(failure, LAYER_SUPERVISOR, "the shell does not answer");
+  }
+  if (watched[0].revents & POLLIN) {
+    if (recvmsg(instance->notes, &message, MSG_CMSG_CLOEXEC) == (ssize_t)sizeof *note) {
+      struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+      if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(fd, CMSG_DATA(header), sizeof *fd);
+      return 0;
+    }
+  }
+  if (watched[1].revents && read(instance->failures, failure, sizeof *failure) == (ssize_t)sizeof *failure) {
+    failure->message[sizeof failure->message - 1] = 0;
+    return -1;
+  }
+  errno = ECHILD;
+  return fail(failure, LAYER_SUPERVISOR, "the shell died");
+}
+
+static int send_word(struct instance *instance, const int *fds, int count, struct failure *failure) {
+  char word = 1;
+  struct iovec part = {.iov_base = &word, .iov_len = 1};
+  union {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(2 * sizeof(int))];
+  } control = {0};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (count > 0) {
+    message.msg_control = control.space;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)count);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count);
+    memcpy(CMSG_DATA(header), fds, sizeof(int) * (size_t)count);
+  }
+  return sendmsg(instance->notes, &message, MSG_NOSIGNAL) < 0 ? fail(failure, LAYER_SUPERVISOR, "speak to the shell") : 0;
+}
+
+/* ---- prepare ---- */
+
+/* The user namespace's owner is the instance's own first uid, so that what the kernel counts per owner (inotify, namespaces, keys) is
+ * counted for it and not for root. The capabilities stay effective meanwhile (SECBIT_NO_SETUID_FIXUP, capabilities(7)). */
+static pid_t clone_shell(struct instance *instance, int *pidfd) {
+  bool user = instance->isolate & NS_BIT(NS_USER);
+  struct clone_args arguments = {
+    .flags = CLONE_PIDFD | CLONE_INTO_CGROUP,
+    .pidfd = (uint64_t)(uintptr_t)pidfd,
+    .exit_signal = SIGCHLD,
+    .cgroup = (uint64_t)instance->cgroup.v2,
+  };
+  for (int i = 0; i < NS_COUNT; i++)
+    if ((instance->isolate & NS_BIT(i)) && i != NS_CGROUP)
+      arguments.flags |= ns_table[i].flag;
+  if (user && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0 || setresuid((uid_t)-1, instance->uid_base, (uid_t)-1) < 0))
+    return -1;
+  pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+  int error = errno;
+  if (pid != 0 && user) {
+    if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_SECUREBITS, 0, 0, 0, 0) < 0)
+      _exit(70); /* a supervisor that is not root again may not go on; the shell dies with it */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  }
+  errno = error;
+  return pid;
+}
+
+static int write_proc(pid_t pid, const char *name, const char *text) {
+  char path[48];
+  snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
+  int error = errno;
+  if (fd >= 0)
+    close(fd);
+  errno = error;
+  return written < 0 ? -1 : 0;
+}
+
+static int write_maps(struct instance *instance, struct failure *failure) {
+  char map[48], path[48];
+  if (!(instance->isolate & NS_BIT(NS_USER)))
+    return 0;
+  snprintf(map, sizeof map, "0 %u %u\n", instance->uid_base, ID_RANGE);
+  if (write_proc(instance->shell, "gid_map", map) < 0 || write_proc(instance->shell, "uid_map", map) < 0)
+    return fail(failure, LAYER_IDS, "map ids from %u", instance->uid_base);
+  snprintf(path, sizeof path, "/proc/%d/ns/user", (int)instance->shell);
+  instance->user_ns = open(path, O_RDONLY | O_CLOEXEC);
+  return instance->user_ns < 0 ? fail(failure, LAYER_IDS, "open the user namespace") : 0;
+}
+
+static int open_pipes(struct shell *shell, struct instance *instance, struct failure *failure) {
+  int notes[2] = {-1, -1}, failures[2] = {-1, -1}, input[2] = {-1, -1}, output[2] = {-1, -1}, errors[2] = {-1, -1};
+  bool opened = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) == 0 && pipe2(failures, O_CLOEXEC) == 0 &&
+                pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0;
+  instance->notes = notes[0], shell->notes = notes[1];
+  instance->failures = failures[0], shell->failures = failures[1];
+  shell->input = input[0], instance->input = input[1];
+  instance->output = output[0], shell->output = output[1];
+  instance->errors = errors[0], shell->errors = errors[1];
+  return opened ? 0 : fail(failure, LAYER_SUPERVISOR, "open pipes");
+}
+
+static void close_shell_ends(struct shell *shell) {
+  close_fd(&shell->notes);
+  close_fd(&shell->failures);
+  close_fd(&shell->input);
+  close_fd(&shell->output);
+  close_fd(&shell->errors);
+}
+
+static int start_shell(struct instance *instance, struct shell *shell, struct failure *failure) {
+  struct note note;
+  int fd = -1;
+  instance->shell = clone_shell(instance, &instance->shell_pidfd);
+  if (instance->shell < 0)
+    return fail(failure, LAYER_NAMESPACES, "clone3");
+  if (instance->shell == 0)
+    shell_run(shell);
+  close_shell_ends(shell);
+  if (write_maps(instance, failure) < 0 || cgroup_enter(&instance->cgroup, instance->shell, failure) < 0)
+    return -1;
+  write_proc(instance->shell, "oom_score_adj", "500"); /* what runs inside is the better victim; not every kernel lets it be said */
+  if (send_word(instance, NULL, 0, failure) < 0 || await_note(instance, &note, &fd, failure) < 0)
+    return -1;
+  if (note.kind != NOTE_PREPARED) {
+    errno = EPROTO;
+    return fail(failure, LAYER_SUPERVISOR, "the shell says something else");
+  }
+  return 0;
+}
+
+int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure) {
+  struct shell shell = {.host = host, .order = instance->order, .isolate = isolate, .notes = -1, .failures = -1, .input = -1, .output = -1, .errors = -1};
+  *instance = (struct instance){
+    .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .notes = -1, .failures = -1, .user_ns = -1,
+    .input = -1, .output = -1, .errors = -1, .terminal = -1, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup.v2 = -1,
+  };
+  if (cgroup_make(&instance->cgroup, &host->cgroups, slot, failure) < 0)
+    return -1;
+  instance->uid_base = isolate & NS_BIT(NS_USER) ? host->id_base + instance->cgroup.slot * ID_RANGE : 0;
+  if (open_pipes(&shell, instance, failure) < 0 || start_shell(instance, &shell, failure) < 0) {
+    close_shell_ends(&shell);
+    instance_undo(instance, NULL);
+    return -1;
+  }
+  instance_phase(instance, "prepare");
+  return 0;
+}
+
+/* ---- commit ---- */
+
+/* A detached copy of the mount that `path` lies on, seen through the instance's ids (mount_setattr(2), "ID-mapped mounts"). */
+static int open_mapped(const struct instance *instance, int directory, const char *path) {
+  int tree = (int)syscall(SYS_open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+  if (instance->user_ns >= 0) {
+    attributes.attr_set |= MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = (uint64_t)instance->user_ns;
+  }
+  if (tree >= 0 && syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) {
+    int error = errno;
+    close(tree);
+    errno = error;
+    return -1;
+  }
+  return tree;
+}
+
+static int make_files(struct instance *instance, const char *id, struct failure *failure) {
+  int sandboxes = instance->host->sandboxes;
+  if (mkdirat(sandboxes, id, 0700) == 0)
+    instance->made_files = true;
+  else if (errno != EEXIST)
+    return fail(failure, LAYER_ROOT, "make the sandbox's directory");
+  int directory = openat(sandboxes, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (directory < 0)
+    return fail(failure, LAYER_ROOT, "open the sandbox's directory");
+  int result = 0;
+  if (instance->made_files && (mkdirat(directory, "upper", 0755) < 0 || mkdirat(directory, "work", 0755) < 0))
+    result = fail(failure, LAYER_ROOT, "make upper and work");
+  close(directory);
+  return result;
+}
+
+/* Opens the root's tree and the sandbox's files for the shell and sends them. */
+static int send_mounts(struct instance *instance, const struct definition *definition, struct failure *failure) {
+  char tree[PATH_MAX];
+  int fds[2] = {-1, -1};
+  if (!definition->root)
+    return send_word(instance, fds, 0, failure);
+  if (make_files(instance, definition->id, failure) < 0)
+    return -1;
+  snprintf(tree, sizeof tree, "%s/roots/%s/tree", instance->host->state_dir, definition->root);
+  fds[0] = open_mapped(instance, AT_FDCWD, tree);
+  if (fds[0] < 0)
+    return fail(failure, LAYER_ROOT, "open %s", tree);
+  fds[1] = open_mapped(instance, instance->host->sandboxes, definition->id);
+  int result = fds[1] < 0 ? fail(failure, LAYER_ROOT, "open the sandbox's files") : send_word(instance, fds, 2, failure);
+  close_fd(&fds[0]);
+  close_fd(&fds[1]);
+  return result;
+}
+
+/* The number behind a pidfd, by its fdinfo (pidfd_open(2)); -1 when the process is no more. */
+static pid_t pidfd_number(int pidfd) {
+  char path[48], text[512];
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0)
+    close(fd);
+  if (length <= 0)
+    return -1;
+  text[length] = 0;
+  const char *line = strstr(text, "Pid:");
+  int pid = -1;
+  return line && sscanf(line, "Pid: %d", &pid) == 1 ? (pid_t)pid : -1;
+}
+
+/* Who the command is, read while it starts: the init reaps nothing before the supervisor's word, so the number is still its own. */
+static int identify(struct instance *instance, pid_t main, struct failure *failure) {
+  instance->main = main;
+  instance->main_start_ticks = process_start_ticks(main);
+  instance->main_inside = process_pid_inside(main);
+  if (main <= 0 || !instance->main_start_ticks || !instance->main_inside || process_namespaces(main, instance->ns_inode) < 0)
+    return fail(failure, LAYER_SUPERVISOR, "read process %d", (int)main);
+  return 0;
+}
+
+/* Takes the shell's notes until the command executes: the failure pipe then closes without a word. */
+static int await_command(struct instance *instance, const struct definition *definition, struct failure *failure) {
+  static const char *const names[] = {[NOTE_MOUNTED] = "mounts", [NOTE_PIVOTED] = "pivot", [NOTE_TERMINAL] = "terminal", [NOTE_MAIN] = "drop"};
+  bool told = false;
+  while (definition->init && !told) {
+    struct note note;
+    int fd;
+    if (await_note(instance, &note, &fd, failure) < 0)
+      return -1;
+    if (note.kind < NOTE_MOUNTED || note.kind > NOTE_MAIN) {
+      close_fd(&fd);
+      errno = EPROTO;
+      return fail(failure, LAYER_SUPERVISOR, "the shell says something else");
+    }
+    instance_phase(instance, names[note.kind]);
+    told = note.kind == NOTE_MAIN;
+    if (note.kind == NOTE_MAIN)
+      instance->main_pidfd = fd;
+    else if (note.kind == NOTE_TERMINAL)
+      instance->terminal = fd;
+    else
+      close_fd(&fd);
+    if (told && (identify(instance, pidfd_number(fd), failure) < 0 || send_word(instance, NULL, 0, failure) < 0))
+      return -1;
+  }
+  struct pollfd executed = {.fd = instance->failures, .events = POLLIN};
+  int ready = poll(&executed, 1, INSIDE_DEADLINE_MS);
+  errno = ready == 0 ? ETIMEDOUT : errno;
+  ssize_t length = ready == 1 ? read(instance->failures, failure, sizeof *failure) : -1;
+  if (length == 0)
+    return 0;
+  if (length == (ssize_t)sizeof *failure) {
+    failure->message[sizeof failure->message - 1] = 0;
+    return -1;
+  }
+  return fail(failure, LAYER_SUPERVISOR, "the command does not start");
+}
+
+/* Without an init the shell itself is the command; the notes it left on its way (phases, terminal) are taken afterwards. */
+static void drain_notes(struct instance *instance) {
+  struct pollfd waiting = {.fd = instance->notes, .events = POLLIN};
+  while (poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN)) {
+    struct note note;
+    struct failure ignored;
+    int fd;
+    if (await_note(instance, &note, &fd, &ignored) < 0)
+      return;
+    if (note.kind == NOTE_TERMINAL && instance->terminal < 0)
+      instance->terminal = fd;
+    else
+      close_fd(&fd);
+  }
+}
+
+int instance_commit(struct instance *instance, const struct definition *definition, struct failure *failure) {
+  if (cgroup_limit(&instance->cgroup, &definition->limits, failure) < 0 || send_mounts(instance, definition, failure) < 0)
+    return -1;
+  instance_phase(instance, "root");
+  if (await_command(instance, definition, failure) < 0)
+    return -1;
+  instance_phase(instance, "exec");
+  if (!definition->init) {
+    drain_notes(instance);
+    instance->main_pidfd = fcntl(instance->shell_pidfd, F_DUPFD_CLOEXEC, 3);
+    if (identify(instance, instance->shell, failure) < 0)
+      return -1;
+  }
+  instance_phase(instance, "report");
+  close_fd(&instance->failures);
+  close_fd(&instance->user_ns);
+  return 0;
+}
+
+/* ---- undo ---- */
+
+static void remove_files(const struct instance *instance, const char *id) {
+  struct removed removed;
+  if (instance->made_files && remove_tree(instance->host->sandboxes, id, &removed) < 0)
+    log_line(50, "sandbox %s: its files cannot be removed: %s", id, strerror(errno));
+}
+
+void instance_undo(struct instance *instance, const char *id) {
+  cgroup_kill(&instance->cgroup);
+  if (instance->shell > 0) {
+    kill(instance->shell, SIGKILL); /* not reaped yet, so the number is still its own */
+    waitpid(instance->shell, NULL, 0);
+  }
+  close_fd(&instance->shell_pidfd);
+  close_fd(&instance->main_pidfd);
+  close_fd(&instance->notes);
+  close_fd(&instance->failures);
+  close_fd(&instance->user_ns);
+  close_fd(&instance->input);
+  close_fd(&instance->output);
+  close_fd(&instance->errors);
+  close_fd(&instance->terminal);
+  if (id)
+    remove_files(instance, id);
+  for (int tries = 0; instance->cgroup.v2 >= 0 && cgroup_remove(&instance->cgroup) < 0; tries++) {
+    if (tries == 1000) {
+      log_line(50, "cgroup %u cannot be removed: %s", instance->cgroup.slot, strerror(errno));
+      break;
+    }
+    usleep(1000);
+  }
+}

@@ -1,0 +1,86 @@
+/* One sandbox's running instance, as its supervisor holds it, and the two halves of its launch. */
+#ifndef INSTANCE_H
+#define INSTANCE_H
+
+#include "definition.h"
+#include "ring.h"
+
+#include <sys/resource.h>
+
+/* What a shell inside writes to its supervisor, one packet (SOCK_SEQPACKET) each. After NOTE_MAIN the writer runs beside hostile
+ * code, so the reader trusts the size and the kind alone. */
+enum note_kind { NOTE_PREPARED = 1, NOTE_MOUNTED, NOTE_PIVOTED, NOTE_TERMINAL, NOTE_MAIN, NOTE_ENDED };
+struct note {
+  uint32_t kind;
+  int32_t status;          /* NOTE_ENDED: as wait4(2) gives it */
+  uint64_t time_us;        /* CLOCK_MONOTONIC */
+  uint64_t user_us, system_us, max_rss_bytes;
+};
+
+struct phase {
+  const char *name;
+  uint64_t microseconds;
+};
+#define PHASE_LIMIT 16
+
+struct instance {
+  const struct host *host;
+  struct order *order;       /* shared with the launcher and the shell until the launch is over */
+  unsigned isolate;          /* what the shell was made with */
+  struct cgroup cgroup;
+  uint32_t uid_base;         /* 0 where the user namespace is the host's */
+
+  pid_t shell;               /* PID 1 inside: the init, or the command itself without one */
+  int shell_pidfd;
+  int notes;                 /* to the shell */
+  int failures;              /* read end: a struct failure, or end of file once the command executes */
+  int user_ns;
+  int input, output, errors; /* our ends of the command's stdio; -1 when closed */
+  int terminal;              /* master; -1 without */
+
+  pid_t main;
+  int main_pidfd;
+  pid_t main_inside;
+  uint64_t main_start_ticks;
+  uint64_t ns_inode[NS_COUNT];
+  bool made_files;           /* STATE_DIR/sandboxes/ID is new with this launch */
+
+  uint64_t begun_us;
+  struct phase phases[PHASE_LIMIT];
+  unsigned phase_count;
+};
+
+void instance_phase(struct instance *instance, const char *name);
+
+/* Prepare: all that needs no definition but the namespaces wanted. On failure everything is undone. */
+int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure);
+/* Commit: root, limits, command. On failure the caller undoes by instance_undo. */
+int instance_commit(struct instance *instance, const struct definition *definition, struct failure *failure);
+/* Kills, waits, removes the cgroups and what instance_commit made on disk for `id` (NULL: nothing). */
+void instance_undo(struct instance *instance, const char *id);
+
+/* What the shell runs; the descriptors are its own. Neither returns. */
+struct shell {
+  const struct host *host;
+  const struct order *order;
+  unsigned isolate;
+  int notes, failures, input, output, errors;
+};
+/* Closes all descriptors but those named; sorts them. */
+int keep_only(int *kept, size_t count);
+_Noreturn void shell_run(struct shell *shell);
+/* PID 1: reaps, forwards signals to the command, tells when it ended. */
+_Noreturn void init_run(int notes, pid_t command);
+
+/* Steps of the shell, in mounts.c and credentials.c. */
+int mounts_prepare(const struct host *host, unsigned isolate, struct failure *failure);
+int mounts_commit(int lower, int sandbox, struct failure *failure);
+int mounts_pivot(struct failure *failure);
+int credentials_drop(const struct host *host, const struct definition *definition, struct failure *failure);
+
+/* proc(5): field 22 of /proc/PID/stat in clock ticks, 0 when it cannot be read; the pid in its innermost namespace; namespace inodes. */
+uint64_t process_start_ticks(pid_t pid);
+pid_t process_pid_inside(pid_t pid);
+int process_namespaces(pid_t pid, uint64_t inodes[NS_COUNT]);
+
+#endif

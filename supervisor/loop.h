@@ -1,0 +1,31 @@
+/* The event loop of launcher and supervisor: epoll(7), one event at a time, so that a handler may free any watch. */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+struct watch {
+  int fd;
+  uint32_t events;
+  void (*ready)(struct watch *watch, uint32_t events);
+  void *owner;
+};
+
+struct loop {
+  int epoll;
+};
+
+int loop_open(struct loop *loop);
+int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
+/* Changes what is waited for; nothing happens when it is so already. */
+int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
+/* Stops watching and closes the descriptor, if there is one. */
+void loop_close(struct loop *loop, struct watch *watch);
+/* Waits at most `timeout_ms` (-1: for ever) for one event and handles it. Answers how many came, 0 or 1. */
+int loop_once(struct loop *loop, int timeout_ms);
+/* CLOCK_MONOTONIC in microseconds. */
+uint64_t now_us(void);
+
+#endif

@@ -1,0 +1,62 @@
+/* What proc(5) says of a process. */
+#include "instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static ssize_t read_file(const char *path, char *text, size_t size) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return -1;
+  ssize_t length = read(fd, text, size - 1);
+  close(fd);
+  text[length > 0 ? length : 0] = 0;
+  return length;
+}
+
+uint64_t process_start_ticks(pid_t pid) {
+  char path[40], text[1024];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  if (read_file(path, text, sizeof text) <= 0)
+    return 0;
+  char *at = strrchr(text, ')'); /* the name before it may hold anything; the next field is the third */
+  for (int field = 3; at && field <= 22; field++)
+    at = strchr(at + 1, ' ');
+  return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+pid_t process_pid_inside(pid_t pid) {
+  char path[40], text[4096];
+  snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+  if (read_file(path, text, sizeof text) <= 0)
+    return 0;
+  char *line = strstr(text, "\nNSpid:");
+  char *end = line ? strchr(line + 1, '\n') : NULL;
+  if (!end)
+    return 0;
+  *end = 0;
+  char *last = strrchr(line, '\t');
+  return last ? (pid_t)strtol(last + 1, NULL, 10) : 0;
+}
+
+int process_namespaces(pid_t pid, uint64_t inodes[NS_COUNT]) {
+  char path[48], target[64];
+  for (int i = 0; i < NS_COUNT; i++) {
+    snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, ns_table[i].name);
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length < 0 && errno == ENOENT && i == NS_TIME) { /* kernels before 5.6 */
+      inodes[i] = 0;
+      continue;
+    }
+    if (length < 0)
+      return -1;
+    target[length] = 0;
+    char *number = strchr(target, '[');
+    inodes[i] = number ? strtoull(number + 1, NULL, 10) : 0;
+  }
+  return 0;
+}

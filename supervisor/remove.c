@@ -1,0 +1,150 @@
+/* The walk holds one descriptor, whatever the depth: it goes down by openat(2) and up by "..". That is sound since
+ * nothing that lives has the tree in its view any more, and it is checked: the directory above must be the one that was left. */
+#include "remove.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct level {
+  ino_t inode;
+  char *name; /* of the directory that was entered from here */
+};
+
+struct walk {
+  int directory;
+  dev_t device;
+  struct level *levels;
+  size_t depth, capacity;
+  struct removed *removed;
+};
+
+static int open_directory(int parent, const char *name) {
+  return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int down(struct walk *walk, const char *name) {
+  struct stat here, below;
+  if (walk->depth == walk->capacity) {
+    size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
+    struct level *levels = reallocarray(walk->levels, capacity, sizeof *levels);
+    if (!levels)
+      return -1;
+    walk->levels = levels;
+    walk->capacity = capacity;
+  }
+  int fd = open_directory(walk->directory, name);
+  if (fd < 0)
+    return -1;
+  char *kept = strdup(name);
+  if (!kept || fstat(walk->directory, &here) < 0 || fstat(fd, &below) < 0 || below.st_dev != walk->device) {
+    if (kept)
+      errno = EXDEV;
+    free(kept);
+    close(fd);
+    return -1;
+  }
+  walk->levels[walk->depth++] = (struct level){.inode = here.st_ino, .name = kept};
+  close(walk->directory);
+  walk->directory = fd;
+  return 0;
+}
+
+static int up(struct walk *walk) {
+  struct stat above;
+  struct level level = walk->levels[--walk->depth];
+  int fd = open_directory(walk->directory, "..");
+  int result = -1;
+  if (fd >= 0 && fstat(fd, &above) == 0) {
+    errno = EXDEV;
+    if (above.st_ino == level.inode && above.st_dev == walk->device)
+      result = unlinkat(fd, level.name, AT_REMOVEDIR);
+  }
+  if (fd >= 0) {
+    close(walk->directory);
+    walk->directory = fd;
+  }
+  free(level.name);
+  walk->removed->files += result == 0;
+  return result;
+}
+
+/* Removes what can be removed at once. Answers 1 with the name of a directory to go down into, 0 when it is empty, -1 on error. */
+static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
+  int copy = open_directory(walk->directory, ".");
+  DIR *directory = copy < 0 ? NULL : fdopendir(copy);
+  if (!directory) {
+    if (copy >= 0)
+      close(copy);
+    return -1;
+  }
+  int result = 0;
+  for (struct dirent *entry; result == 0 && (errno = 0, entry = readdir(directory));) {
+    struct stat status;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+      continue;
+    if (fstatat(walk->directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
+      result = -1;
+      break;
+    }
+    if (status.st_nlink <= 1 || S_ISDIR(status.st_mode))
+      walk->removed->bytes += (uint64_t)status.st_blocks * 512;
+    if (S_ISDIR(status.st_mode)) {
+      if (unlinkat(walk->directory, entry->d_name, AT_REMOVEDIR) == 0) {
+        walk->removed->files++;
+        continue;
+      }
+      result = errno == ENOTEMPTY || errno == EEXIST ? 1 : -1;
+      memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
+      continue;
+    }
+    result = unlinkat(walk->directory, entry->d_name, 0);
+    walk->removed->files += result == 0;
+  }
+  if (result == 0 && errno)
+    result = -1;
+  int error = errno;
+  closedir(directory);
+  errno = error;
+  return result;
+}
+
+int remove_tree(int parent, const char *name, struct removed *removed) {
+  struct stat status;
+  char below[NAME_MAX + 1];
+  struct walk walk = {.removed = removed};
+  *removed = (struct removed){0};
+  walk.directory = open_directory(parent, name);
+  if (walk.directory < 0)
+    return errno == ENOENT ? 0 : -1;
+  int result = fstat(walk.directory, &status);
+  walk.device = status.st_dev;
+  while (result == 0) {
+    int found = empty(&walk, below);
+    if (found < 0)
+      result = -1;
+    else if (found > 0)
+      result = down(&walk, below);
+    else if (walk.depth > 0)
+      result = up(&walk);
+    else
+      break;
+  }
+  int error = errno;
+  close(walk.directory);
+  while (walk.depth > 0)
+    free(walk.levels[--walk.depth].name);
+  free(walk.levels);
+  errno = error;
+  if (result == 0) {
+    removed->bytes += (uint64_t)status.st_blocks * 512;
+    result = unlinkat(parent, name, AT_REMOVEDIR);
+    removed->files += result == 0;
+  }
+  return result;
+}

@@ -1,0 +1,122 @@
+#include "seccomp-filter.h"
+#include "seccomp-policy.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define LOW_32 UINT64_C(0xffffffff) /* the kernel reads many arguments as 32 bits; a comparison of 64 could be stepped round */
+#define AF_LAST 64
+
+/* libseccomp's errors are negative errno values. */
+static int add(scmp_filter_ctx context, uint32_t action, const char *name, unsigned count, const struct scmp_arg_cmp *arguments) {
+  int number = seccomp_syscall_resolve_name(name);
+  if (number == __NR_SCMP_ERROR || number < 0)
+    return 0; /* not of this libseccomp, or not of this architecture: then the allow-list's default holds */
+  int result = seccomp_rule_add_array(context, action, number, count, arguments);
+  return result == -EEXIST ? 0 : result;
+}
+
+static int add_if(scmp_filter_ctx context, uint32_t action, const char *name, struct scmp_arg_cmp argument) {
+  return add(context, action, name, 1, &argument);
+}
+
+static int allow_list(scmp_filter_ctx context) {
+  static const uint64_t personalities[] = {PER_LINUX, PER_LINUX32, UNAME26, PER_LINUX32 | UNAME26, LOW_32};
+  static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+  int result = 0;
+  for (size_t i = 0; result == 0 && i < COUNT(allowed_calls); i++)
+    result = add(context, SCMP_ACT_ALLOW, allowed_calls[i], 0, NULL);
+  for (size_t i = 0; result == 0 && i < COUNT(personalities); i++)
+    result = add_if(context, SCMP_ACT_ALLOW, "personality", SCMP_A0_64(SCMP_CMP_EQ, personalities[i]));
+  for (size_t i = 0; result == 0 && i < COUNT(families); i++)
+    result = add_if(context, SCMP_ACT_ALLOW, "socket", SCMP_A0_64(SCMP_CMP_EQ, (uint64_t)families[i]));
+  return result;
+}
+
+static int refuse_sockets(scmp_filter_ctx context) {
+  uint32_t no_family = SCMP_ACT_ERRNO(EAFNOSUPPORT);
+  int result = add_if(context, no_family, "socket", SCMP_A0_64(SCMP_CMP_GE, AF_LAST));
+  for (int family = 0; result == 0 && family < AF_LAST; family++)
+    if (family != AF_UNIX && family != AF_INET && family != AF_INET6 && family != AF_NETLINK)
+      result = add_if(context, no_family, "socket", SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW_32, (uint64_t)family));
+  struct scmp_arg_cmp beyond_route[] = {SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW_32, AF_NETLINK), SCMP_A2_64(SCMP_CMP_NE, NETLINK_ROUTE)};
+  return result ? result : add(context, SCMP_ACT_ERRNO(EPROTONOSUPPORT), "socket", 2, beyond_route);
+}
+
+static int refuse_list(scmp_filter_ctx context) {
+  static const uint64_t namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
+  static const uint64_t ioctls[] = {TIOCSTI, TIOCLINUX};
+  uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+  int result = refuse_sockets(context);
+  for (size_t i = 0; result == 0 && i < COUNT(refused_calls); i++)
+    result = add(context, refuse, refused_calls[i], 0, NULL);
+  for (size_t i = 0; result == 0 && i < COUNT(namespaces); i++)
+    result = add_if(context, refuse, "clone", SCMP_A0_64(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
+  for (size_t i = 0; result == 0 && i < COUNT(ioctls); i++)
+    result = add_if(context, refuse, "ioctl", SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW_32, ioctls[i]));
+  /* ADDR_NO_RANDOMIZE makes exploits easier; the query value 0xffffffff has bit 31 set as well */
+  if (result == 0)
+    result = add_if(context, refuse, "personality", SCMP_A0_64(SCMP_CMP_MASKED_EQ, 0x80000000u | ADDR_NO_RANDOMIZE, ADDR_NO_RANDOMIZE));
+  return result;
+}
+
+/* The program as the kernel takes it: libseccomp 2.5 writes it to a descriptor only. */
+static int export_program(scmp_filter_ctx context, struct sock_fprog *program) {
+  int fd = memfd_create("filter", MFD_CLOEXEC);
+  if (fd < 0)
+    return -errno;
+  int result = seccomp_export_bpf(context, fd);
+  off_t size = lseek(fd, 0, SEEK_END);
+  struct sock_filter *code = size > 0 ? malloc((size_t)size) : NULL;
+  if (result == 0 && (!code || pread(fd, code, (size_t)size, 0) != size))
+    result = -ENOMEM;
+  close(fd);
+  if (result < 0) {
+    free(code);
+    return result;
+  }
+  *program = (struct sock_fprog){.len = (unsigned short)((size_t)size / sizeof *code), .filter = code};
+  return 0;
+}
+
+static int compile(struct sock_fprog *program, uint32_t otherwise, int (*rules)(scmp_filter_ctx)) {
+  scmp_filter_ctx context = seccomp_init(otherwise);
+  if (!context)
+    return -ENOMEM;
+  int result = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, otherwise);
+  if (result == 0)
+    result = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree over the numbers */
+  if (result == 0)
+    result = rules(context);
+  if (result == 0)
+    result = export_program(context, program);
+  seccomp_release(context);
+  return result;
+}
+
+int seccomp_compile(struct sock_fprog filters[2], struct failure *failure) {
+  int result = compile(&filters[0], SCMP_ACT_ERRNO(ENOSYS), allow_list);
+  if (result == 0)
+    result = compile(&filters[1], SCMP_ACT_ALLOW, refuse_list);
+  errno = -result;
+  return result ? fail(failure, LAYER_SECCOMP, "the filter cannot be compiled") : 0;
+}
+
+int seccomp_install(const struct sock_fprog filters[2], struct failure *failure) {
+  for (int i = 0; i < 2; i++)
+    if (prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, &filters[i], 0, 0) < 0)
+      return fail(failure, LAYER_SECCOMP, "filter %d of 2", i + 1);
+  return 0;
+}

@@ -1,0 +1,282 @@
+/* The process that becomes PID 1 of a sandbox: first a shell that is prepared and waits, then, at the commit, the init or the
+ * command itself. It runs the program's own trusted code up to the drop of its credentials; nothing of the sandbox's root has been
+ * executed or loaded by then. It is never dumpable, so nothing inside can look into it (proc(5), ptrace(2)). */
+#include "instance.h"
+#include "loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <linux/openat2.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* ---- talking to the supervisor ---- */
+
+static _Noreturn void give_up(const struct shell *shell, const struct failure *failure) {
+  ssize_t written = write(shell->failures, failure, sizeof *failure);
+  _exit(written == (ssize_t)sizeof *failure ? 1 : 2);
+}
+
+/* Sends a note, with a descriptor where `fd` is not -1. */
+static int tell(int notes, enum note_kind kind, int fd) {
+  struct note note = {.kind = kind, .time_us = now_us()};
+  struct iovec part = {.iov_base = &note, .iov_len = sizeof note};
+  union {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (fd >= 0) {
+    message.msg_control = control.space;
+    message.msg_controllen = sizeof control.space;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  return sendmsg(notes, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Waits for the supervisor's word, which may bring two descriptors. Answers how many came; ends with the supervisor. */
+static int await_word(int notes, int fds[2]) {
+  char word;
+  struct iovec part = {.iov_base = &word, .iov_len = 1};
+  union {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(2 * sizeof(int))];
+  } control;
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+  if (recvmsg(notes, &message, MSG_CMSG_CLOEXEC) <= 0)
+    _exit(0);
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (!header || header->cmsg_type != SCM_RIGHTS)
+    return 0;
+  size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+  return (int)count;
+}
+
+/* ---- prepare ---- */
+
+static int compare(const void *a, const void *b) {
+  return *(const int *)a - *(const int *)b;
+}
+
+int keep_only(int *kept, size_t count) {
+  unsigned from = 0;
+  qsort(kept, count, sizeof *kept, compare);
+  for (size_t i = 0; i < count; i++) {
+    if ((unsigned)kept[i] > from && close_range(from, (unsigned)kept[i] - 1, 0) < 0)
+      return -1;
+    from = (unsigned)kept[i] + 1;
+  }
+  return close_range(from, ~0u, 0);
+}
+
+static int raise_loopback(struct failure *failure) {
+  struct ifreq request = {.ifr_name = "lo"};
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int result = fd < 0 ? -1 : ioctl(fd, SIOCGIFFLAGS, &request);
+  request.ifr_flags |= IFF_UP;
+  if (result == 0)
+    result = ioctl(fd, SIOCSIFFLAGS, &request);
+  if (fd >= 0)
+    close(fd);
+  return result < 0 ? fail(failure, LAYER_LOOPBACK, "raise lo") : 0;
+}
+
+static void prepare(struct shell *shell) {
+  struct failure failure;
+  int kept[] = {shell->notes, shell->failures, shell->input, shell->output, shell->errors};
+  if (keep_only(kept, sizeof kept / sizeof *kept) < 0)
+    fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
+  int none[2];
+  await_word(shell->notes, none); /* the maps are written and the cgroups entered */
+  if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+    fail(&failure, LAYER_IDS, "become uid 0 inside"), give_up(shell, &failure);
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  setsid();
+  umask(022);
+  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* a kernel without keyrings has none to share */
+  /* The cgroup namespace's root is the cgroup of its maker, and at clone3(2) that is still the supervisor. */
+  if ((shell->isolate & NS_BIT(NS_CGROUP)) && unshare(CLONE_NEWCGROUP) < 0)
+    fail(&failure, LAYER_NAMESPACES, "unshare the cgroup namespace"), give_up(shell, &failure);
+  if ((shell->isolate & NS_BIT(NS_MNT)) && mounts_prepare(shell->host, shell->isolate, &failure) < 0)
+    give_up(shell, &failure);
+  if ((shell->isolate & NS_BIT(NS_NET)) && raise_loopback(&failure) < 0)
+    give_up(shell, &failure);
+  if (tell(shell->notes, NOTE_PREPARED, -1) < 0)
+    _exit(0);
+}
+
+/* ---- commit ---- */
+
+static int set_names(const struct shell *shell, const struct definition *definition, struct failure *failure) {
+  if (!(shell->isolate & NS_BIT(NS_UTS)))
+    return 0;
+  const char *name = definition->hostname ? definition->hostname : "localhost";
+  if (sethostname(name, strlen(name)) < 0 || setdomainname("(none)", 6) < 0)
+    return fail(failure, LAYER_HOSTNAME, "set the hostname");
+  return 0;
+}
+
+static int set_limits(const struct definition *definition, struct failure *failure) {
+  struct rlimit files = {definition->open_files, definition->open_files}, none = {0, 0};
+  if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+    return fail(failure, LAYER_RLIMITS, "RLIMIT_NOFILE %llu", (unsigned long long)definition->open_files);
+  if (setrlimit(RLIMIT_CORE, &none) < 0)
+    return fail(failure, LAYER_RLIMITS, "RLIMIT_CORE 0");
+  return 0;
+}
+
+/* A terminal of the sandbox's own devpts: the master goes to the supervisor, the other end becomes the command's stdio. */
+static int open_terminal(struct shell *shell, const struct definition *definition, struct failure *failure) {
+  int unlocked = 0;
+  int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+  if (master < 0 || ioctl(master, TIOCSPTLCK, &unlocked) < 0)
+    return fail(failure, LAYER_TERMINAL, "open a terminal");
+  int end = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (end < 0 || fchown(end, definition->uid, 5) < 0)
+    return fail(failure, LAYER_TERMINAL, "open the terminal's other end");
+  if (tell(shell->notes, NOTE_TERMINAL, master) < 0)
+    return fail(failure, LAYER_TERMINAL, "hand the terminal over");
+  close(master);
+  close(shell->input);
+  close(shell->output);
+  close(shell->errors);
+  shell->input = shell->output = shell->errors = end;
+  return 0;
+}
+
+/* From here on the process is only the command. Whatever fails is told through the pipe that a successful exec closes. */
+static int enter_directory(const char *path, struct failure *failure) {
+  struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+  int directory = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  if (directory < 0 || fchdir(directory) < 0)
+    return fail_guest(failure, LAYER_CWD, errno == ELOOP ? "cwd %s passes through a symbolic link" : "cwd %s", path);
+  close(directory);
+  return 0;
+}
+
+static const char *search_path(char *const *environment) {
+  for (; *environment; environment++)
+    if (strncmp(*environment, "PATH=", 5) == 0)
+      return *environment + 5;
+  return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+/* As execvp(3) does, but never by a shell: a file without a known format is the caller's error. */
+static void execute(const struct definition *definition) {
+  char path[4096];
+  const char *name = definition->arguments[0];
+  if (strchr(name, '/')) {
+    execve(name, definition->arguments, definition->environment);
+    return;
+  }
+  int error = ENOENT;
+  for (const char *at = search_path(definition->environment); at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
+    int length = (int)strcspn(at, ":");
+    if (snprintf(path, sizeof path, "%.*s/%s", length, at, name) >= (int)sizeof path || path[0] != '/')
+      continue;
+    execve(path, definition->arguments, definition->environment);
+    if (errno != ENOENT && errno != ENOTDIR)
+      error = errno;
+  }
+  errno = error;
+}
+
+static _Noreturn void become_command(struct shell *shell, const struct definition *definition) {
+  struct failure failure;
+  sigset_t none;
+  sigemptyset(&none);
+  setsid();
+  if (definition->tty && ioctl(shell->input, TIOCSCTTY, 0) < 0)
+    fail(&failure, LAYER_TERMINAL, "take the terminal"), give_up(shell, &failure);
+  if (dup2(shell->input, 0) < 0 || dup2(shell->output, 1) < 0 || dup2(shell->errors, 2) < 0 || close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+    fail(&failure, LAYER_SUPERVISOR, "set up stdio"), give_up(shell, &failure);
+  for (int number = 1; number < NSIG; number++) /* what is ignored would stay so across exec (signal(7)) */
+    signal(number, SIG_DFL);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  if (enter_directory(definition->cwd, &failure) == 0) {
+    execute(definition);
+    fail_guest(&failure, LAYER_COMMAND, "execute %s", definition->arguments[0]);
+  }
+  give_up(shell, &failure);
+}
+
+/* clone(2) with CLONE_PIDFD: the descriptor names the command for the supervisor, whatever becomes of its number. */
+static _Noreturn void become_init(struct shell *shell, const struct definition *definition) {
+  struct failure failure;
+  int pidfd = -1;
+  pid_t command = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, 0);
+  if (command == 0)
+    become_command(shell, definition);
+  if (command < 0)
+    fail(&failure, LAYER_COMMAND, "fork the command"), give_up(shell, &failure);
+  int notes = shell->notes, none[2];
+  if (tell(notes, NOTE_MAIN, pidfd) < 0)
+    _exit(0);
+  await_word(notes, none); /* the supervisor knows the command by now, so it may be reaped */
+  munmap((void *)(uintptr_t)shell->order, sizeof *shell->order);
+  /* Its stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. */
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; fd < 3 && null >= 0; fd++)
+    if (fd != notes)
+      dup2(null, fd);
+  int kept[] = {0, 1, 2, notes};
+  keep_only(kept, 4);
+  init_run(notes, command);
+}
+
+static void commit(struct shell *shell, const struct definition *definition, int lower, int sandbox, struct failure *failure) {
+  if (definition->isolate & NS_BIT(NS_MNT)) {
+    if (mounts_commit(lower, sandbox, failure) < 0)
+      give_up(shell, failure);
+    close(lower);
+    close(sandbox);
+    tell(shell->notes, NOTE_MOUNTED, -1);
+    if (mounts_pivot(failure) < 0)
+      give_up(shell, failure);
+  }
+  tell(shell->notes, NOTE_PIVOTED, -1);
+  if (set_names(shell, definition, failure) < 0 || set_limits(definition, failure) < 0)
+    give_up(shell, failure);
+  if (definition->tty && open_terminal(shell, definition, failure) < 0)
+    give_up(shell, failure);
+  if (credentials_drop(shell->host, definition, failure) < 0)
+    give_up(shell, failure);
+}
+
+void shell_run(struct shell *shell) {
+  static struct definition definition;
+  struct fields fields;
+  struct failure failure;
+  char error[128];
+  int fds[2] = {-1, -1};
+  prepare(shell);
+  await_word(shell->notes, fds);
+  if (!fields_open(&fields, shell->order->body, shell->order->length) || !definition_read(&definition, &fields, error)) {
+    errno = EPROTO;
+    fail(&failure, LAYER_SUPERVISOR, "the order cannot be read");
+    give_up(shell, &failure);
+  }
+  commit(shell, &definition, fds[0], fds[1], &failure);
+  if (definition.init)
+    become_init(shell, &definition);
+  become_command(shell, &definition);
+}
