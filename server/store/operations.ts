@@ -54,10 +54,10 @@ export class SqlOperationStore implements OperationStore {
   }
 
   list(filter: { after: string | null; limit: number; state: OperationState | null; subject: string | null }): OperationRow[] {
-    const sql = `SELECT ${columns} FROM operations WHERE id > ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR subject = ?3) ORDER BY id LIMIT ?4`;
+    const sql = `SELECT ${columns} FROM operations WHERE id > @after AND (@state IS NULL OR state = @state) AND (@subject IS NULL OR subject = @subject) ORDER BY id LIMIT @limit`;
     const found = this.#database
-      .prepare<(string | number | null)[], Stored>(sql)
-      .all(filter.after ?? "", filter.state, filter.subject, filter.limit);
+      .prepare<[Record<string, string | number | null>], Stored>(sql)
+      .all({ ...filter, after: filter.after ?? "" });
     return found.map(rowOf);
   }
 

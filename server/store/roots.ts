@@ -53,10 +53,10 @@ export class SqlRootStore implements RootStore {
   }
 
   list(filter: { after: string | null; limit: number; name: string | null; state: RootRow["state"] | null }): RootRow[] {
-    const sql = `SELECT ${columns} FROM roots WHERE id > ?1 AND (?2 IS NULL OR name = ?2) AND (?3 IS NULL OR state = ?3) ORDER BY id LIMIT ?4`;
+    const sql = `SELECT ${columns} FROM roots WHERE id > @after AND (@name IS NULL OR name = @name) AND (@state IS NULL OR state = @state) ORDER BY id LIMIT @limit`;
     const found = this.#database
-      .prepare<(string | number | null)[], Stored>(sql)
-      .all(filter.after ?? "", filter.name, filter.state, filter.limit);
+      .prepare<[Record<string, string | number | null>], Stored>(sql)
+      .all({ ...filter, after: filter.after ?? "" });
     return found.map(rowOf);
   }
 

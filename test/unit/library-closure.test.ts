@@ -63,7 +63,7 @@ describe("the closure of a program's libraries", () => {
       "-fPIC",
       "-Wl,-soname,libmid.so",
       "-Wl,--enable-new-dtags",
-      "-Wl,-rpath,${ORIGIN}/deep",
+      ["-Wl,-rpath,$", "{ORIGIN}/deep"].join(""),
       "-L./lib/deep",
       "-l:libdeep.so.1",
     );

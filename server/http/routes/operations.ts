@@ -2,6 +2,8 @@ import { PassThrough } from "node:stream";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
 import type { Operation, Operations } from "../../domain/operations.ts";
+import { adminOnly } from "../admin-only.ts";
+import { cursorOf, positionOf } from "../cursors.ts";
 import { OperationBody, operationBody, operationStates, Wait, waitMilliseconds } from "../schemas/operations.ts";
 import { Nullable, OneOf, problemResponses, Reference } from "../schemas/shared.ts";
 
@@ -16,7 +18,7 @@ export const operationRoutes =
     const query = Type.Object(
       {
         limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
-        cursor: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_-]{1,64}$" })),
+        cursor: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_-]{1,128}$" })),
         state: Type.Optional(OneOf(operationStates)),
         subject: Type.Optional(Reference),
       },
@@ -28,13 +30,13 @@ export const operationRoutes =
       { schema: { tags, summary: "List operations", querystring: query, response: { 200: list, ...problemResponses("invalid-request") } } },
       async (request) => {
         const { limit, cursor, state, subject } = request.query;
-        const after = cursor === undefined ? null : Buffer.from(cursor, "base64url").toString();
+        const after = positionOf(cursor);
         const found = operations.list({ after, limit: limit + 1, state: state ?? null, subject: subject ?? null });
         const items = found.slice(0, limit);
         const last = items.at(-1);
         return {
           items: items.map(operationBody),
-          nextCursor: found.length > limit && last ? Buffer.from(last.id).toString("base64url") : null,
+          nextCursor: cursorOf(found.length > limit && last ? last.id : null),
         };
       },
     );
@@ -68,7 +70,7 @@ export const operationRoutes =
       description: "Answers when nothing of it is left. One that has ended stays as it is.",
       response: { 200: OperationBody, ...problemResponses("operation-not-found") },
     };
-    app.delete("/v1/operations/:operation", { schema: cancel }, async (request) =>
+    app.delete("/v1/operations/:operation", { schema: cancel, onRequest: adminOnly }, async (request) =>
       operationBody(await operations.cancel(request.params.operation)),
     );
   };

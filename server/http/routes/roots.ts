@@ -2,6 +2,8 @@ import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
 import type { Operations } from "../../domain/operations.ts";
 import type { Roots } from "../../domain/roots.ts";
+import { adminOnly } from "../admin-only.ts";
+import { cursorOf, positionOf } from "../cursors.ts";
 import { OperationBody, operationBody, operationFailure, Wait, waitMilliseconds } from "../schemas/operations.ts";
 import { CreateRoot, ManifestBody, missingRoot, RootBody, requestedSource, rootBody, rootStates } from "../schemas/roots.ts";
 import { Name, Nullable, OneOf, problemResponses, Reference } from "../schemas/shared.ts";
@@ -22,10 +24,17 @@ export const rootRoutes =
       response: {
         201: RootBody,
         202: OperationBody,
-        ...problemResponses("invalid-request", "root-source-invalid", "name-taken", "host-not-ready", "root-provision-failed"),
+        ...problemResponses(
+          "invalid-request",
+          "root-source-invalid",
+          "name-taken",
+          "host-not-ready",
+          "root-provision-failed",
+          "idempotency-key-reused",
+        ),
       },
     };
-    app.post("/v1/roots", { schema: create }, async (request, reply) => {
+    app.post("/v1/roots", { schema: create, onRequest: adminOnly }, async (request, reply) => {
       const { root, operation } = await roots.create(request.body.name, requestedSource(request.body.source));
       const now = await operations.wait(operation.id, waitMilliseconds(request.query.wait));
       if (now.state === "failed") throw operationFailure(now);
@@ -40,7 +49,7 @@ export const rootRoutes =
     const query = Type.Object(
       {
         limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
-        cursor: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_-]{1,64}$" })),
+        cursor: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_-]{1,128}$" })),
         name: Type.Optional(Name),
         state: Type.Optional(OneOf(rootStates)),
       },
@@ -52,11 +61,11 @@ export const rootRoutes =
       { schema: { tags, summary: "List roots", querystring: query, response: { 200: list, ...problemResponses("invalid-request") } } },
       async (request) => {
         const { limit, cursor, name, state } = request.query;
-        const after = cursor === undefined ? null : Buffer.from(cursor, "base64url").toString();
+        const after = positionOf(cursor);
         const found = roots.list({ after, limit: limit + 1, name: name ?? null, state: state ?? null });
         const items = found.slice(0, limit);
         const last = items.at(-1);
-        return { items: items.map(rootBody), nextCursor: found.length > limit && last ? Buffer.from(last.id).toString("base64url") : null };
+        return { items: items.map(rootBody), nextCursor: cursorOf(found.length > limit && last ? last.id : null) };
       },
     );
 
@@ -83,7 +92,7 @@ export const rootRoutes =
       summary: "Remove a root, or cancel its provisioning",
       response: { 204: Type.Null({ description: "Removed." }), ...problemResponses("root-in-use"), ...missingRoot() },
     };
-    app.delete("/v1/roots/:root", { schema: remove }, async (request, reply) => {
+    app.delete("/v1/roots/:root", { schema: remove, onRequest: adminOnly }, async (request, reply) => {
       await roots.delete(request.params.root);
       return reply.code(204).send(null);
     });
