@@ -2,6 +2,7 @@
 #include "instance.h"
 #include "seccomp-filter.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
@@ -40,6 +41,7 @@ static int set_capabilities(int last, uint64_t kept, struct failure *failure) {
 
 int credentials_drop(const struct host *host, const struct definition *definition, struct failure *failure) {
   uint64_t kept = definition->capabilities;
+  errno = EINVAL;
   if (host->last_capability < 63 && kept >> (host->last_capability + 1))
     return fail_guest(failure, LAYER_CAPABILITIES, "this kernel knows no capability above %d", host->last_capability);
   if (drop_bounding(host->last_capability, kept, failure) < 0)

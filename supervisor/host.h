@@ -44,4 +44,8 @@ struct host {
   char base[PATH_MAX];          /* RUN_DIR/base: an empty directory, covered inside each new mount namespace */
 };
 
+/* What ps(1) shows of this process and of those forked from it: the arguments, which name the host's paths, are overwritten
+ * (proc(5), /proc/PID/cmdline; anybody inside can read that of PID 1), and the short name is set. */
+void process_title(const char *name, const char *detail);
+
 #endif

@@ -34,7 +34,7 @@ static void reap(int notes, pid_t command) {
 
 void init_run(int notes, pid_t command) {
   sigset_t all;
-  prctl(PR_SET_NAME, "init", 0, 0, 0);
+  process_title("init", "");
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, NULL);
   for (;;) {

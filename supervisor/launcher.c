@@ -399,7 +399,7 @@ static void start_worker(struct launcher *launcher, struct peer *peer, uint32_t 
     refuse(peer, request, "failed", strerror(errno));
   if (control < 0)
     return;
-  prctl(PR_SET_NAME, "worker", 0, 0, 0);
+  process_title("worker", id);
   if (slot >= 0)
     clean(launcher, control, (unsigned)slot, id);
   remove_files(launcher, control, id);

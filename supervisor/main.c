@@ -27,6 +27,26 @@ static const char usage[] =
   "  --detached            a daemon started it and ends it\n"
   "  --version             print the version\n";
 
+static struct {
+  char *start;
+  size_t size;
+} argument_area;
+
+void process_title(const char *name, const char *detail) {
+  memset(argument_area.start, 0, argument_area.size);
+  snprintf(argument_area.start, argument_area.size, "unshared-%s %s", name, detail);
+  prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+static const char *copy(const char *text) {
+  char *copied = strdup(text);
+  if (!copied) {
+    perror("unshared-supervisor");
+    exit(1);
+  }
+  return copied;
+}
+
 static int open_directory(const char *parent, const char *name, mode_t mode) {
   char path[PATH_MAX];
   if (snprintf(path, sizeof path, "%s/%s", parent, name) >= PATH_MAX || (mkdir(path, mode) < 0 && errno != EEXIST)) {
@@ -60,13 +80,13 @@ static void read_flags(struct host *host, int count, char **arguments) {
   for (int option; (option = getopt_long(count, arguments, "", options, NULL)) != -1;) {
     switch (option) {
     case 'r':
-      host->run_dir = optarg;
+      host->run_dir = copy(optarg);
       break;
     case 's':
-      host->state_dir = optarg;
+      host->state_dir = copy(optarg);
       break;
     case 'c':
-      host->cgroup_parent = optarg;
+      host->cgroup_parent = copy(optarg);
       break;
     case 'i': /* the last slot's range must still fit into 32 bits */
       host->id_base = (uint32_t)number(optarg, UINT32_MAX - (unsigned long)SLOT_LIMIT * ID_RANGE);
@@ -108,6 +128,8 @@ int main(int count, char **arguments) {
     fputs(usage, help ? stdout : stderr);
     return help ? 0 : 2;
   }
+  argument_area.start = arguments[0];
+  argument_area.size = (size_t)(arguments[count - 1] + strlen(arguments[count - 1]) - arguments[0]);
   read_flags(&host, count - 1, arguments + 1);
   umask(022);
   host.last_capability = last_capability();

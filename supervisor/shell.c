@@ -102,8 +102,10 @@ static int raise_loopback(struct failure *failure) {
 
 static void prepare(struct shell *shell) {
   struct failure failure;
-  int kept[] = {shell->notes, shell->failures, shell->input, shell->output, shell->errors};
-  if (keep_only(kept, sizeof kept / sizeof *kept) < 0)
+  process_title("shell", "");
+  /* 0 to 2 stay taken, by /dev/null, so that nothing opened later gets in the way of the command's stdio. */
+  int kept[] = {0, 1, 2, shell->notes, shell->failures, shell->input, shell->output, shell->errors};
+  if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
     fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
   int none[2];
   await_word(shell->notes, none); /* the maps are written and the cgroups entered */
@@ -236,8 +238,7 @@ static _Noreturn void become_init(struct shell *shell, const struct definition *
   /* Its stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. */
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3 && null >= 0; fd++)
-    if (fd != notes)
-      dup2(null, fd);
+    dup2(null, fd);
   int kept[] = {0, 1, 2, notes};
   keep_only(kept, 4);
   init_run(notes, command);

@@ -447,6 +447,7 @@ static void launch(struct supervisor *supervisor, int control) {
     _exit(1); /* the launcher has read it before */
   snprintf(supervisor->id, sizeof supervisor->id, "%s", definition.id);
   snprintf(supervisor->socket_name, sizeof supervisor->socket_name, "%s.sock", definition.id);
+  process_title("supervisor", definition.id);
   supervisor->server = (struct server){.handle = handle, .closed = peer_closed, .owner = supervisor};
   if (loop_open(&supervisor->loop) < 0 || server_listen(&supervisor->server, &supervisor->loop, instance->host->sockets, supervisor->socket_name) < 0) {
     const char *code = errno == EADDRINUSE ? "exists" : "launch-failed";
@@ -496,7 +497,7 @@ static void mind_the_clock(struct supervisor *supervisor) {
 void supervisor_run(const struct supervisor_order *order) {
   static struct supervisor supervisor;
   struct failure failure;
-  prctl(PR_SET_NAME, "supervisor", 0, 0, 0);
+  process_title("supervisor", "ready");
   setsid();
   supervisor.instance.order = order->order;
   if (instance_prepare(&supervisor.instance, order->host, order->slot, order->isolate, &failure) < 0)
