@@ -8,7 +8,7 @@ import { project, scratchDirectory } from "./scratch.ts";
 import { percentile } from "./statistics.ts";
 import type { Undo } from "./undo.ts";
 
-/** Milliseconds. `longestCpu` is the thread's CPU time in the longest block: where it is less, something else had the processor. */
+/** Milliseconds. `longestCpu` is the most CPU time of the thread in one block: less than `longest` where something else had the processor. */
 export interface RouteBlocks {
   route: string;
   /** Blocks that were timed; a request makes one or more. */
