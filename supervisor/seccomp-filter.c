@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
+#include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -110,6 +111,7 @@ int seccomp_compile(struct sock_fprog filters[2], struct failure *failure) {
   int result = compile(&filters[0], SCMP_ACT_ERRNO(ENOSYS), allow_list);
   if (result == 0)
     result = compile(&filters[1], SCMP_ACT_ALLOW, refuse_list);
+  malloc_trim(0); /* the compiler's garbage would weigh on every process forked from this one */
   errno = -result;
   return result ? fail(failure, LAYER_SECCOMP, "the filter cannot be compiled") : 0;
 }
