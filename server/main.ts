@@ -119,7 +119,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     await Promise.all([listeners.close(finishMilliseconds), operations.shutDown()]);
     await app.close();
     supervisors.close();
-    launcher.close();
+    await launcher.close();
     await database.close();
     lock.release();
     logger.info("ended");

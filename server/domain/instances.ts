@@ -133,8 +133,7 @@ export class Instances implements SupervisorListener {
     if (this.#releasing.has(id)) return;
     const work = async () => {
       try {
-        // The supervisor keeps the exit until it is on the disk.
-        await this.#room.persistence.durable();
+        // The exit is committed. A crash of the daemon cannot undo that, and one of the machine ends the supervisor too.
         await this.#room.supervisors.release(id);
       } catch (error) {
         this.#room.log.warn({ sandbox: id, err: error }, "a supervisor was not released");

@@ -149,6 +149,8 @@ export interface LauncherFacts {
   pid: number;
   startTicks: number;
   version: string;
+  /** Started by a daemon, not as a service of its own. */
+  detached: boolean;
   readyShells: number;
   readyTarget: number;
   supervisors: number;

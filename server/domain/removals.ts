@@ -65,9 +65,8 @@ export class Removals {
       this.#room.store.remove(id);
       this.#room.events.append("sandbox.deleted", id, { name: row.name, receipt });
     });
-    const stored = this.#room.persistence.durable();
-    const released = ran ? stored.then(() => this.#release(id)) : null;
-    const [files] = await Promise.all([this.#removeFiles(id), stored, released]);
+    const removed = (ran ? this.#release(id) : Promise.resolve()).then(() => this.#removeFiles(id));
+    const [files] = await Promise.all([removed, this.#room.persistence.durable()]);
     const left = files === null ? ["files"] : [];
     return {
       ...receipt,

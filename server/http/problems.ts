@@ -83,6 +83,9 @@ interface FrameworkError {
   validationContext?: string;
 }
 
+/** What people call the parts of a request that fastify validates. */
+const contexts: Readonly<Record<string, string>> = { body: "body", querystring: "query", params: "path", headers: "header" };
+
 const escapePointer = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
 
 const faultsOf = (error: FrameworkError): InputFault[] => {
@@ -119,7 +122,7 @@ export const refusalOf = (error: unknown): DomainError | null => {
   const failure = error as FrameworkError;
   if (failure.validation !== undefined) {
     const faults = faultsOf(failure);
-    const where = failure.validationContext === "querystring" ? "query" : (failure.validationContext ?? "request");
+    const where = contexts[failure.validationContext ?? ""] ?? "request";
     const first = faults[0];
     return new DomainError(
       "invalid-request",

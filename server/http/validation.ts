@@ -2,7 +2,7 @@ import { Ajv, type Options, type ValidateFunction } from "ajv";
 import addFormats from "ajv-formats";
 import type { FastifySchemaCompiler } from "fastify";
 import type { TSchema } from "typebox";
-import { Problem } from "./schemas/shared.ts";
+import { sharedSchemas } from "./schemas/shared.ts";
 
 const shared: Options = {
   // Unknown fields are refused by the schemas, never taken away silently.
@@ -10,7 +10,7 @@ const shared: Options = {
   useDefaults: true,
   strict: false,
   // Resolved by reference from the answers' schemas.
-  schemas: [Problem as object],
+  schemas: sharedSchemas as object[],
 };
 
 const make = (options: Options): Ajv => {

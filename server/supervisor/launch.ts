@@ -50,8 +50,7 @@ export const launchFailure = (error: RefusedError, order: LaunchOrder): DomainEr
   if (error.fields.optional("guest") === "1") {
     const found = guestCodes[`${layer} ${errno}`] ?? guestCodes[layer];
     if (found !== undefined) {
-      const what = found.pointer === "/cwd" ? order.cwd : order.command[0];
-      return new DomainError(found.code, `${what}: ${error.message}`, {
+      return new DomainError(found.code, error.message, {
         faults: [{ pointer: found.pointer, detail: error.message }],
         members,
         cause: error,

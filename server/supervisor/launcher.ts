@@ -78,10 +78,22 @@ export class LauncherClient implements Launcher {
     }
   }
 
-  /** Closes the connection and starts no other; the launcher lives on. */
-  close(): void {
+  /** Closes the connection and starts no other. A launcher that a daemon started is ended; one that is a service lives on. */
+  async close(): Promise<void> {
     this.#closed = true;
-    this.#connection?.close();
+    const connection = this.#connection;
+    if (connection === null) return;
+    if (this.#facts?.detached === true) {
+      // Its hanging up is its end; the next daemon then finds nobody and starts its own.
+      const ended = new Promise<void>((resolve) => {
+        connection.onClose = () => resolve();
+      });
+      await connection
+        .request("END", [], "DONE", 1_000)
+        .then(() => Promise.race([ended, sleep(1_000)]))
+        .catch((error: unknown) => this.#log.warn({ err: error }, "the launcher did not take its end"));
+    }
+    connection.close();
   }
 
   async #request(name: MessageName, fields: readonly Field[], expects: MessageName, timeout: number): Promise<Message> {
@@ -106,28 +118,44 @@ export class LauncherClient implements Launcher {
   async #reach(): Promise<Connection> {
     if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
     const path = join(this.#options.runDir, "launcher.sock");
-    let connection = await open(path);
+    let connection = await this.#greet(path);
     if (connection === null) {
       const exited = this.#start();
       const deadline = Date.now() + startMilliseconds;
       while (connection === null && Date.now() < deadline) {
         const end = await Promise.race([exited, sleep(5, null)]);
-        connection = await open(path);
+        connection = await this.#greet(path);
         if (end !== null && connection === null) throw new DomainError("launcher-unavailable", end);
       }
     }
     if (connection === null) throw new DomainError("launcher-unavailable", `the launcher was started and does not answer on ${path}`);
-    connection.onClose = (error) => {
-      this.#connection = null;
-      if (!this.#closed) this.#log.warn({ err: error }, "the connection to the launcher ended");
-    };
-    this.#facts = welcomeOf(await connection.request("HELLO", [], "WELCOME", replyMilliseconds));
     this.#log.info(
-      { launcherPid: this.#facts.pid, ready: this.#facts.readyShells, problems: this.#facts.problems },
+      { launcherPid: this.#facts?.pid, ready: this.#facts?.readyShells, problems: this.#facts?.problems },
       "connected to the launcher",
     );
     this.#connection = connection;
     return connection;
+  }
+
+  /** Connects and learns the facts; null where nobody answers, or one that is just ending hangs up. */
+  async #greet(path: string): Promise<Connection | null> {
+    const connection = await open(path);
+    if (connection === null) return null;
+    connection.onClose = (error) => {
+      if (this.#connection !== connection) return;
+      this.#connection = null;
+      if (!this.#closed) this.#log.warn({ err: error }, "the connection to the launcher ended");
+    };
+    try {
+      this.#facts = welcomeOf(await connection.request("HELLO", [], "WELCOME", replyMilliseconds));
+      return connection;
+    } catch (error) {
+      connection.close();
+      if (error instanceof ConnectionLostError) return null;
+      throw new DomainError("launcher-unavailable", `the launcher does not speak this protocol: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
   }
 
   /** Starts the launcher; resolves with the reason when it ends. */
@@ -146,6 +174,7 @@ export class LauncherClient implements Launcher {
       String(idBase),
       "--ready-shells",
       String(readyShells),
+      "--detached",
     ];
     const child = spawn(program, ["launcher", ...flags], {
       detached: true,

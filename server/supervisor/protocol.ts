@@ -14,6 +14,7 @@ export const messageTypes = {
   CLEANED: 6,
   REMOVE: 7,
   REMOVED: 8,
+  END: 9,
   ATTACH: 16,
   REPORT: 17,
   SIGNAL: 18,

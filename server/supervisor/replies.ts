@@ -30,6 +30,7 @@ export const welcomeOf = (message: Message): LauncherFacts => {
     pid: fields.number("pid"),
     startTicks: fields.number("start-ticks"),
     version: fields.text("version"),
+    detached: fields.optional("detached") === "1",
     readyShells: fields.number("ready"),
     readyTarget: fields.number("ready-target"),
     supervisors: fields.number("supervisors"),

@@ -12,6 +12,7 @@ const Launcher = Type.Object({
   pid: Type.Integer(),
   startTicks: Type.Integer(),
   version: Type.String(),
+  detached: Type.Boolean({ description: "Started by the daemon, and ended with it." }),
   readyShells: Type.Integer(),
   readyTarget: Type.Integer(),
   supervisors: Type.Integer(),

@@ -2,7 +2,8 @@ import { Type } from "typebox";
 import { capabilityNames } from "../../domain/capabilities.ts";
 import { states } from "../../domain/lifecycle.ts";
 import { namespaceTypes } from "../../domain/ports.ts";
-import { Labels, Name, Nullable, OneOf, Reference, Text, Timestamp } from "./shared.ts";
+import { exampleReceipt, exampleReport } from "./sandbox-examples.ts";
+import { Labels, Name, Nullable, named, OneOf, Reference, Text, Timestamp } from "./shared.ts";
 
 const strict = { additionalProperties: false } as const;
 const Flag = Type.Optional(Type.Boolean());
@@ -159,50 +160,62 @@ const Exit = Type.Object({
 });
 
 /** The report on a sandbox (domain/reports.ts). */
-export const SandboxReport = Type.Object(
-  {
-    id: Type.String(),
-    name: Type.String(),
-    generation: Type.Integer({ description: "Counts changes of the definition; the ETag." }),
-    root: Nullable(Type.Object({ id: Type.String(), name: Type.String() })),
-    labels: Type.Record(Type.String(), Type.String()),
-    definition: Definition,
-    status: Type.Object({ state: OneOf(states), reason: Nullable(Type.String()), message: Nullable(Type.String()), since: Timestamp }),
-    process: Nullable(Type.Object({ pid: Type.Integer(), pidInside: Type.Integer(), startTicks: Type.Integer(), startedAt: Timestamp })),
-    supervisor: Nullable(Type.Object({ pid: Type.Integer() })),
-    bootId: Nullable(Type.String()),
-    ids: Nullable(Type.Object({ hostUidBase: Type.Integer(), size: Type.Integer() })),
-    namespaces: Nullable(NamespaceMap),
-    enter: Nullable(
-      Type.String({ description: "What a person at the host's shell would type.", examples: ["nsenter --target 4242 --all --root --wd"] }),
-    ),
-    exit: Nullable(Exit),
-    phases: Type.Array(Type.Object({ name: Type.String(), microseconds: Type.Integer() })),
-    warnings: Type.Array(Type.String()),
-    createdAt: Timestamp,
-    startedAt: Nullable(Timestamp),
-  },
-  { description: "Names of processes and inodes are null unless the main process is alive." },
+export const SandboxReport = named(
+  "Sandbox",
+  Type.Object(
+    {
+      id: Type.String(),
+      name: Type.String(),
+      generation: Type.Integer({ description: "Counts changes of the definition; the ETag." }),
+      root: Nullable(Type.Object({ id: Type.String(), name: Type.String() })),
+      labels: Type.Record(Type.String(), Type.String()),
+      definition: Definition,
+      status: Type.Object({ state: OneOf(states), reason: Nullable(Type.String()), message: Nullable(Type.String()), since: Timestamp }),
+      process: Nullable(Type.Object({ pid: Type.Integer(), pidInside: Type.Integer(), startTicks: Type.Integer(), startedAt: Timestamp })),
+      supervisor: Nullable(Type.Object({ pid: Type.Integer() })),
+      bootId: Nullable(Type.String()),
+      ids: Nullable(Type.Object({ hostUidBase: Type.Integer(), size: Type.Integer() })),
+      namespaces: Nullable(NamespaceMap),
+      enter: Nullable(
+        Type.String({
+          description: "What a person at the host's shell would type.",
+          examples: ["nsenter --target 4242 --all --root --wd"],
+        }),
+      ),
+      exit: Nullable(Exit),
+      phases: Type.Array(Type.Object({ name: Type.String(), microseconds: Type.Integer() })),
+      warnings: Type.Array(Type.String()),
+      createdAt: Timestamp,
+      startedAt: Nullable(Timestamp),
+    },
+    { description: "Names of processes and inodes are null unless the main process is alive.", examples: [exampleReport] },
+  ),
 );
 
 export const SandboxList = Type.Object({ items: Type.Array(SandboxReport), nextCursor: Nullable(Type.String()) });
 
 /** What a teardown removed (domain/receipt.ts). */
-export const TeardownReceipt = Type.Object({
-  id: Type.String(),
-  name: Type.String(),
-  reason: Type.String(),
-  processes: Type.Integer({ description: "Alive when the kill was sent." }),
-  mounts: Type.Integer(),
-  cgroups: Type.Integer(),
-  namespaces: Type.Record(Type.String(), Type.Integer(), { description: "Inodes released." }),
-  files: Type.Integer(),
-  bytes: Type.Integer(),
-  durationMs: Type.Integer(),
-  complete: Type.Boolean(),
-  remaining: Type.Array(Type.String()),
-  at: Timestamp,
-});
+export const TeardownReceipt = named(
+  "Receipt",
+  Type.Object(
+    {
+      id: Type.String(),
+      name: Type.String(),
+      reason: Type.String(),
+      processes: Type.Integer({ description: "Alive when the kill was sent." }),
+      mounts: Type.Integer(),
+      cgroups: Type.Integer(),
+      namespaces: Type.Record(Type.String(), Type.Integer(), { description: "Inodes released." }),
+      files: Type.Integer(),
+      bytes: Type.Integer(),
+      durationMs: Type.Integer(),
+      complete: Type.Boolean(),
+      remaining: Type.Array(Type.String()),
+      at: Timestamp,
+    },
+    { examples: [exampleReceipt] },
+  ),
+);
 
 export const SandboxPath = Type.Object({ sandbox: Reference });
 

@@ -33,6 +33,15 @@ export const Labels = Type.Record(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9
   examples: [{ team: "x" }],
 });
 
+/** Schemas that the contract names once, under `components`; routes refer to them. */
+export const sharedSchemas: TSchema[] = [];
+
+/** Registers the schema under its name and gives a reference to it, which is typed as the schema itself. */
+export const named = <T extends TSchema>(name: string, schema: T) => {
+  sharedSchemas.push({ ...schema, $id: name } as unknown as TSchema);
+  return Type.Unsafe<Static<T>>({ $ref: `${name}#` });
+};
+
 export const Problem = Type.Object(
   {
     type: Type.String({ description: "Where the code is documented." }),
@@ -54,6 +63,8 @@ export const Problem = Type.Object(
   { $id: "Problem", additionalProperties: true, description: "A problem document (RFC 9457); some codes add members of their own." },
 );
 
+sharedSchemas.push(Problem);
+
 const everywhere: readonly ErrorCode[] = ["unauthorized", "forbidden", "misdirected-request", "shutting-down", "internal"];
 
 /** The `response` entries that document these codes, and those that every route can answer. */
@@ -65,7 +76,7 @@ export const problemResponses = (...codes: readonly ErrorCode[]) => {
   }
   const responses: Record<number, TSchema> = {};
   for (const [status, found] of byStatus) {
-    const content = { "application/problem+json": { schema: Type.Ref("Problem"), example: exampleOf(found[0] as ErrorCode) } };
+    const content = { "application/problem+json": { schema: { $ref: "Problem#" }, example: exampleOf(found[0] as ErrorCode) } };
     responses[status] = {
       description: found.map((code) => `\`${code}\`: ${problemKinds[code].title}`).join("; "),
       content,
