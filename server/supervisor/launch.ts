@@ -39,7 +39,7 @@ const guestCodes: Readonly<
 };
 
 /** What an ERROR to LAUNCH means in the domain's words. */
-export const launchFailure = (error: RefusedError, order: LaunchOrder): DomainError => {
+export const launchFailure = (error: RefusedError): DomainError => {
   if (error.code === "exists") return new DomainError("state-conflict", "a supervisor for this sandbox is alive already", { cause: error });
   if (error.code !== "launch-failed")
     return new DomainError("launch-failed", `the launcher refused the launch (${error.code}): ${error.message}`, { cause: error });

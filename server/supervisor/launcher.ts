@@ -56,7 +56,7 @@ export class LauncherClient implements Launcher {
     try {
       return instanceOf(await this.#request("LAUNCH", launchFields(order), "LAUNCHED", this.#options.launchMilliseconds));
     } catch (error) {
-      throw error instanceof RefusedError ? launchFailure(error, order) : error;
+      throw error instanceof RefusedError ? launchFailure(error) : error;
     }
   }
 
