@@ -40,7 +40,7 @@ export const measureEventLoop = async (rounds: number, undo: Undo): Promise<Even
   const options = {
     name: "probe",
     readyShells: 4,
-    idBase: 2_100_000_000,
+    idBase: 1_800_000_000,
     nodeFlags: ["--import", probe],
     env: { UNSHARED_BENCH_PROBE_FILE: file },
   };

@@ -25,7 +25,7 @@ const SETTLE_MS = 1000;
 
 /** Memory of idle sandboxes, with that many alive, and of the daemon once it holds that many stopped ones. */
 export const measureFootprint = async (alive: number, stopped: number, undo: Undo): Promise<Footprint> => {
-  const daemon = await startDaemon({ name: "footprint", readyShells: 4, idBase: 2_200_000_000 }, undo);
+  const daemon = await startDaemon({ name: "footprint", readyShells: 4, idBase: 2_000_000_000 }, undo);
   const lanes = await Promise.all(Array.from({ length: 4 }, () => Connection.open(daemon.socket)));
   const lane = (index: number): Connection => lanes[index] as Connection;
   try {

@@ -24,7 +24,7 @@ export const remove = (connection: Connection, id: string): Promise<unknown> => 
 
 /** The daemon over HTTP on its unix socket, with prepared shells (warm) or without any (cold). */
 export const openOurs = async (name: "warm" | "cold", undo: Undo): Promise<Ours> => {
-  const options: DaemonOptions = { name, readyShells: name === "warm" ? 4 : 0, idBase: name === "warm" ? 1_500_000_000 : 1_800_000_000 };
+  const options: DaemonOptions = { name, readyShells: name === "warm" ? 4 : 0, idBase: name === "warm" ? 1_400_000_000 : 1_600_000_000 };
   const daemon = await startDaemon(options, undo);
   const lanes: Connection[] = [];
   const lane = async (index: number): Promise<Connection> => (lanes[index] ??= await Connection.open(daemon.socket));
