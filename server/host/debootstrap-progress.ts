@@ -32,8 +32,14 @@ export class DebootstrapProgress {
   readonly state: DebootstrapState = { phase: "starting", progress: 0, message: "" };
   /** What its `E:` records said. */
   readonly errors: string[] = [];
+  readonly #onNews: (line: string) => void;
   #step: (typeof steps)[string] | null = null;
   #args: string[] = [];
+
+  /** `onNews` gets each piece of news as debootstrap prints it for people, such as `W: ...`. */
+  constructor(onNews: (line: string) => void = () => {}) {
+    this.#onNews = onNews;
+  }
 
   /** Takes one line; answers whether the state changed. */
   feed(line: string): boolean {
@@ -66,6 +72,7 @@ export class DebootstrapProgress {
     const text = format.replace(/%s/g, () => args.next().value ?? "").trim();
     if (kind === "E") this.errors.push(text);
     this.state.message = text;
+    this.#onNews(`${kind}: ${text}`);
     return true;
   }
 }

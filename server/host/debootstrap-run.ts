@@ -48,12 +48,13 @@ export async function runDebootstrap(source: DebootstrapSource, tree: string, co
     reject: false,
   });
   const log: string[] = [];
-  const progress = new DebootstrapProgress();
+  const keep = (line: string) => {
+    log.push(withoutPasswords(line.slice(0, maxLineLength)));
+    if (log.length > lastLines) log.shift();
+  };
+  const progress = new DebootstrapProgress(keep);
   const reading = [
-    eachLine(child.all as Readable, (line) => {
-      log.push(withoutPasswords(line.slice(0, maxLineLength)));
-      if (log.length > lastLines) log.shift();
-    }),
+    eachLine(child.all as Readable, keep),
     eachLine(child.stdio[3] as unknown as Readable, (line) => {
       if (progress.feed(line)) control.report(progress.state.phase, progress.state.progress, progress.state.message);
     }),
