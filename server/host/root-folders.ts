@@ -78,8 +78,8 @@ async function writeManifest(path: string, root: string, files: readonly Manifes
 
 function* manifestText(root: string, files: readonly ManifestEntry[], totals: ManifestTotals): Generator<string> {
   yield `{"root":${JSON.stringify(root)},"totals":${JSON.stringify(totals)},"files":[`;
-  for (let at = 0; at < files.length; at += 500) {
-    const lines = files.slice(at, at + 500).map((each) => JSON.stringify(each));
+  for (let at = 0; at < files.length; at += 100) {
+    const lines = files.slice(at, at + 100).map((each) => JSON.stringify(each));
     yield `${at === 0 ? "\n" : ",\n"}${lines.join(",\n")}`;
   }
   yield "\n]}\n";
