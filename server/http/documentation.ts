@@ -13,8 +13,27 @@ const description = `Manages sandboxes: processes in Linux namespaces of their o
 Every failure is a problem document (RFC 9457); \`GET /problems/{code}\` explains its code.
 \`Idempotency-Key\` is honoured on every POST.`;
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The documented problems of a route. They are kept from fastify, which would compile a serializer for each, and none is used. */
+    problems?: Record<string, unknown>;
+  }
+}
+
+const isProblem = ([status]: [string, unknown]): boolean => Number(status) >= 400;
+
+const setProblemsAside = (app: FastifyInstance): void => {
+  app.addHook("onRoute", (route) => {
+    const responses = Object.entries((route.schema?.response ?? {}) as Record<string, unknown>);
+    if (!responses.some(isProblem)) return;
+    route.config = { ...route.config, problems: Object.fromEntries(responses.filter(isProblem)) };
+    route.schema = { ...route.schema, response: Object.fromEntries(responses.filter((each) => !isProblem(each))) };
+  });
+};
+
 /** The contract as OpenAPI 3.1 from the routes' schemas at /openapi.json, its page at /docs, and the page of each problem. */
 export const documentation = async (app: FastifyInstance): Promise<void> => {
+  setProblemsAside(app);
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
@@ -31,6 +50,10 @@ export const documentation = async (app: FastifyInstance): Promise<void> => {
       },
       security: [{ token: [] }],
     },
+    transform: ({ schema, url, route }) => ({
+      schema: { ...schema, response: { ...(schema?.response as object | undefined), ...route.config?.problems } },
+      url,
+    }),
     refResolver: {
       buildLocalReference: (json, _base, _fragment, index) => (typeof json["$id"] === "string" ? json["$id"] : `def-${index}`),
     },

@@ -109,11 +109,6 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** Lets the process end while this connection is open. */
-  unref(): void {
-    this.#socket.unref();
-  }
-
   #take(message: Message): void {
     if (message.request === 0) {
       this.onEvent(message);
@@ -125,7 +120,11 @@ export class Connection {
     clearTimeout(waiting.timer);
     if (message.name === waiting.expects) waiting.resolve(message);
     else if (message.name === "ERROR") waiting.reject(new RefusedError(message));
-    else throw new ProtocolError(`${message.name} is no answer, expected ${waiting.expects}`);
+    else {
+      const error = new ProtocolError(`${message.name} is no answer, expected ${waiting.expects}`);
+      waiting.reject(error);
+      throw error;
+    }
   }
 
   #end(error: Error): void {

@@ -1,0 +1,58 @@
+import { expect, test } from "vitest";
+import { type Config, ConfigError, helpText, readConfig } from "../../server/config.ts";
+
+const config = (argv: string[], env: Record<string, string> = {}): Config => {
+  const request = readConfig(argv, env);
+  if (request.kind !== "run") throw new Error("not a run");
+  return request.config;
+};
+
+test("paths follow from the state and run directory", () => {
+  const found = config(["--state-dir", "/s", "--run-dir", "/r"]);
+  expect(found).toMatchObject({
+    socket: "/r/unshared.sock",
+    tokenFile: "/s/admin.token",
+    listen: { host: "127.0.0.1", port: 7070 },
+    readyShells: 4,
+    defaultRoot: true,
+  });
+  expect(Object.isFrozen(found)).toBe(true);
+});
+
+test("a flag wins over its environment variable, and that over the default", () => {
+  const env = { UNSHARED_READY_SHELLS: "0", UNSHARED_LISTEN: "none" };
+  expect(config([], env)).toMatchObject({ readyShells: 0, listen: null });
+  expect(config(["--ready-shells", "9"], env).readyShells).toBe(9);
+});
+
+test.each([
+  [["--bogus"], "--bogus"],
+  [["positional"], "positional"],
+  [["--ready-shells", "65"], "0 to 64"],
+  [["--ready-shells", "1.5"], "whole number"],
+  [["--id-base", "0"], "--id-base"],
+  [["--log-level", "loud"], "trace, debug"],
+  [["--listen", "example.com:1"], "ADDRESS:PORT"],
+  [["--listen", "127.0.0.1:99999"], "65535"],
+  [["--listen", "0.0.0.0:7070"], "--insecure-listen"],
+  [["--listen", "[::]:7070"], "--insecure-listen"],
+  [["--cgroup-parent", "../x"], "--cgroup-parent"],
+  [["--cgroup-parent", ".."], "--cgroup-parent"],
+  [["--run-dir", `/${"x".repeat(70)}`], "65 bytes"],
+  [["--socket", `/${"x".repeat(110)}`], "107 bytes"],
+])("%j is refused with a word on %s", (argv, word) => {
+  expect(() => config(argv)).toThrow(ConfigError);
+  expect(() => config(argv)).toThrow(word);
+});
+
+test("addresses that are not loopback are taken when that is asked for", () => {
+  expect(config(["--listen", "0.0.0.0:1", "--insecure-listen"]).listen).toEqual({ host: "0.0.0.0", port: 1 });
+  expect(config(["--listen", "[::1]:0"]).listen).toEqual({ host: "::1", port: 0 });
+});
+
+test("help names each flag with its variable", () => {
+  for (const name of ["state-dir", "run-dir", "socket", "listen", "cgroup-parent", "id-base", "log-level", "token-file", "ready-shells"]) {
+    expect(helpText()).toContain(`--${name}`);
+    expect(helpText()).toContain(`UNSHARED_${name.toUpperCase().replaceAll("-", "_")}`);
+  }
+});
