@@ -48,12 +48,12 @@ export class Connection {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    let cause: Error | null = null;
+    let cause: NodeJS.ErrnoException | null = null;
     socket.on("data", (chunk) => {
       try {
         for (const message of this.#decoder.push(chunk as Buffer)) this.#take(message);
       } catch (error) {
-        cause = error as Error;
+        this.#end(error as Error);
         socket.destroy();
       }
     });
@@ -61,11 +61,7 @@ export class Connection {
       cause ??= error;
     });
     socket.on("close", () => {
-      this.#end(
-        cause instanceof ProtocolError
-          ? cause
-          : new ConnectionLostError(cause?.message ?? "the other end closed the connection", (cause as NodeJS.ErrnoException | null)?.code),
-      );
+      this.#end(new ConnectionLostError(cause?.message ?? "the other end closed the connection", cause?.code));
     });
   }
 
