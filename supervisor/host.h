@@ -41,7 +41,6 @@ struct host {
   struct sock_fprog filters[2]; /* installed in this order; see seccomp-filter.h */
   int sandboxes;                /* STATE_DIR/sandboxes, a directory */
   int sockets;                  /* RUN_DIR/sandboxes, a directory */
-  char base[PATH_MAX];          /* RUN_DIR/base: an empty directory, covered inside each new mount namespace */
 };
 
 /* What ps(1) shows of this process and of those forked from it: the arguments, which name the host's paths, are overwritten

@@ -73,7 +73,7 @@ _Noreturn void shell_run(struct shell *shell);
 _Noreturn void init_run(int notes, pid_t command);
 
 /* Steps of the shell, in mounts.c and credentials.c. */
-int mounts_prepare(const struct host *host, unsigned isolate, struct failure *failure);
+int mounts_prepare(unsigned isolate, struct failure *failure);
 int mounts_commit(int lower, int sandbox, struct failure *failure);
 int mounts_pivot(struct failure *failure);
 int credentials_drop(const struct host *host, const struct definition *definition, struct failure *failure);

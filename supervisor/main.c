@@ -135,8 +135,6 @@ int main(int count, char **arguments) {
   host.last_capability = last_capability();
   host.sandboxes = open_directory(host.state_dir, "sandboxes", 0700);
   host.sockets = open_directory(host.run_dir, "sandboxes", 0700);
-  close(open_directory(host.run_dir, "base", 0700));
-  snprintf(host.base, sizeof host.base, "%s/base", host.run_dir);
   if (process_namespaces(getpid(), host.ns_inode) < 0) {
     perror("unshared-supervisor: /proc/self/ns");
     return 1;

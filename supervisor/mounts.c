@@ -1,4 +1,5 @@
-/* The mounts of a shell. Prepared first, in a tmpfs that covers RUN_DIR/base inside the new mount namespace:
+/* The mounts of a shell. Prepared first, in a tmpfs that covers /tmp inside the new mount namespace (any directory would do that
+ * exists on every host, that everybody may enter, since the shell is nobody there by now, and that is not needed any more):
  *
  *   lo up root        where the root's tree, the sandbox's own directory and their overlay go later
  *   proc sys dev      complete, with their masks, to be moved into the overlay
@@ -19,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define COVERED "/tmp"
 #define STRICT (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 static const char *const masked[] = {
@@ -43,12 +45,12 @@ static int remount(const char *path, unsigned long flags) {
 
 /* ---- prepare ---- */
 
-static int make_base(const char *base, struct failure *failure) {
+static int make_base(struct failure *failure) {
   static const char *const names[] = {"lo", "up", "root", "proc", "sys", "dev", "empty"};
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
     return fail(failure, LAYER_MOUNTS, "private propagation");
-  if (mount("unshared", base, "tmpfs", STRICT, "size=64k,nr_inodes=32,mode=0755") < 0 || chdir(base) < 0)
-    return fail(failure, LAYER_MOUNTS, "tmpfs on %s", base);
+  if (mount("unshared", COVERED, "tmpfs", STRICT, "size=64k,nr_inodes=32,mode=0755") < 0 || chdir(COVERED) < 0)
+    return fail(failure, LAYER_MOUNTS, "tmpfs on " COVERED);
   for (size_t i = 0; i < COUNT(names); i++)
     if (mkdir(names[i], 0755) < 0)
       return fail(failure, LAYER_MOUNTS, "mkdir %s", names[i]);
@@ -129,8 +131,8 @@ static int forbid_user_namespaces(struct failure *failure) {
   return written == 1 ? 0 : fail(failure, LAYER_NAMESPACES, "user.max_user_namespaces = 0");
 }
 
-int mounts_prepare(const struct host *host, unsigned isolate, struct failure *failure) {
-  if (make_base(host->base, failure) < 0 || make_proc(isolate, failure) < 0 || make_sys(isolate, failure) < 0 || make_dev(failure) < 0)
+int mounts_prepare(unsigned isolate, struct failure *failure) {
+  if (make_base(failure) < 0 || make_proc(isolate, failure) < 0 || make_sys(isolate, failure) < 0 || make_dev(failure) < 0)
     return -1;
   if ((isolate & NS_BIT(NS_USER)) && forbid_user_namespaces(failure) < 0)
     return -1;

@@ -118,7 +118,7 @@ static void prepare(struct shell *shell) {
   /* The cgroup namespace's root is the cgroup of its maker, and at clone3(2) that is still the supervisor. */
   if ((shell->isolate & NS_BIT(NS_CGROUP)) && unshare(CLONE_NEWCGROUP) < 0)
     fail(&failure, LAYER_NAMESPACES, "unshare the cgroup namespace"), give_up(shell, &failure);
-  if ((shell->isolate & NS_BIT(NS_MNT)) && mounts_prepare(shell->host, shell->isolate, &failure) < 0)
+  if ((shell->isolate & NS_BIT(NS_MNT)) && mounts_prepare(shell->isolate, &failure) < 0)
     give_up(shell, &failure);
   if ((shell->isolate & NS_BIT(NS_NET)) && raise_loopback(&failure) < 0)
     give_up(shell, &failure);
