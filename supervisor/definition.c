@@ -8,7 +8,7 @@ const struct ns_type ns_table[NS_COUNT] = {
   [NS_PID] = {"pid", 0x20000000}, [NS_USER] = {"user", 0x10000000}, [NS_CGROUP] = {"cgroup", 0x02000000}, [NS_TIME] = {"time", 0x00000080},
 };
 
-static const struct rule rules[] = {
+static const struct rule launch_rules[] = {
   {"id", RULE_ID, 0, 0, false, false},
   {"root", RULE_ID, 0, 0, true, false},
   {"isolate", RULE_TEXT, 1, 16, true, true},
@@ -26,6 +26,20 @@ static const struct rule rules[] = {
   {"cpu-quota-us", RULE_NUMBER, 0, 1000000000, false, false},
   {"pids", RULE_NUMBER, 0, 4194304, false, false},
   {"open-files", RULE_NUMBER, 1, 1048576, false, false},
+  {"output-bytes", RULE_NUMBER, 4096, UINT64_C(1) << 30, false, false},
+  {0},
+};
+
+static const struct rule exec_rules[] = {
+  {"process", RULE_ID, 0, 0, false, false},
+  {"arg", RULE_TEXT, 0, 131071, false, true},
+  {"env", RULE_TEXT, 2, 131071, true, true},
+  {"cwd", RULE_TEXT, 1, 4095, false, false},
+  {"uid", RULE_NUMBER, 0, ID_RANGE - 1, false, false},
+  {"gid", RULE_NUMBER, 0, ID_RANGE - 1, false, false},
+  {"tty", RULE_NUMBER, 0, 1, false, false},
+  {"stdin", RULE_NUMBER, 0, 1, false, false},
+  {"timeout-ms", RULE_NUMBER, 0, INT64_MAX / 1000000, false, false},
   {"output-bytes", RULE_NUMBER, 4096, UINT64_C(1) << 30, false, false},
   {0},
 };
@@ -67,21 +81,34 @@ static bool read_lists(struct definition *definition, const struct fields *field
   return bytes <= COMMAND_BYTES_LIMIT || refuse(error, "arg and env exceed 512 KiB");
 }
 
+/* What LAUNCH and EXEC have in common: whom to run, where, how. */
+static bool read_command(struct definition *definition, const struct fields *fields, char error[128]) {
+  if (!read_lists(definition, fields, error))
+    return false;
+  definition->cwd = fields_get(fields, "cwd");
+  definition->uid = (uid_t)fields_number(fields, "uid", 0);
+  definition->gid = (gid_t)fields_number(fields, "gid", 0);
+  definition->tty = fields_number(fields, "tty", 0);
+  definition->output_bytes = fields_number(fields, "output-bytes", 0);
+  if (definition->cwd[0] != '/')
+    return refuse(error, "cwd is not absolute");
+  return definition->arguments[0][0] || refuse(error, "arg 0 is empty");
+}
+
+bool definition_read_exec(struct definition *definition, const struct fields *fields, char error[128]) {
+  return fields_check(fields, exec_rules, error) && read_command(definition, fields, error);
+}
+
 bool definition_read(struct definition *definition, const struct fields *fields, char error[128]) {
   memset(definition, 0, sizeof *definition);
-  if (!fields_check(fields, rules, error) || !read_lists(definition, fields, error))
+  if (!fields_check(fields, launch_rules, error) || !read_command(definition, fields, error))
     return false;
   definition->id = fields_get(fields, "id");
   definition->root = fields_get(fields, "root");
-  definition->cwd = fields_get(fields, "cwd");
   definition->hostname = fields_get(fields, "hostname");
-  definition->uid = (uid_t)fields_number(fields, "uid", 0);
-  definition->gid = (gid_t)fields_number(fields, "gid", 0);
   definition->init = fields_number(fields, "init", 0);
-  definition->tty = fields_number(fields, "tty", 0);
   definition->capabilities = fields_number(fields, "capabilities", 0);
   definition->open_files = fields_number(fields, "open-files", 0);
-  definition->output_bytes = fields_number(fields, "output-bytes", 0);
   definition->limits = (struct cgroup_limits){
     .memory_bytes = fields_number(fields, "memory-bytes", 0),
     .cpu_quota_us = fields_number(fields, "cpu-quota-us", 0),
@@ -98,7 +125,5 @@ bool definition_read(struct definition *definition, const struct fields *fields,
     return refuse(error, "init needs an isolated pid");
   if (!(definition->isolate & NS_BIT(NS_USER)) && (!mount || definition->capabilities))
     return refuse(error, "without an isolated user there must be an isolated mnt and no capabilities");
-  if (definition->cwd[0] != '/')
-    return refuse(error, "cwd is not absolute");
-  return definition->arguments[0][0] || refuse(error, "arg 0 is empty");
+  return true;
 }

@@ -26,7 +26,13 @@ struct definition {
   char *arguments[ARGUMENT_LIMIT + 1], *environment[ENVIRONMENT_LIMIT + 1]; /* ended by NULL */
 };
 
+/* A name of an id's form: `[0-9a-z]{1,64}`. */
+#define NAME_SIZE 65
+
 /* Answers false with `error` filled when the fields are not what PROTOCOL.md allows. */
 bool definition_read(struct definition *definition, const struct fields *fields, char error[128]);
+
+/* The same for EXEC, which names the command and leaves the rest as it is. */
+bool definition_read_exec(struct definition *definition, const struct fields *fields, char error[128]);
 
 #endif

@@ -31,38 +31,19 @@ void instance_phase(struct instance *instance, const char *name) {
   instance->begun_us = now;
 }
 
-static void close_fd(int *fd) {
-  if (*fd >= 0)
-    close(*fd);
-  *fd = -1;
-}
-
 /* ---- the shell's words ---- */
 
 /* Waits for a note of the shell, or for its failure. `fd` takes a descriptor that comes along. */
 static int await_note(struct instance *instance, struct note *note, int *fd, struct failure *failure) {
-  struct pollfd watched[] = {{.fd = instance->notes, .events = POLLIN}, {.fd = instance->failures, .events = POLLIN}};
-  struct iovec part = {.iov_base = note, .iov_len = sizeof *note};
-  union {
-    struct cmsghdr align;
-    char space[CMSG_SPACE(sizeof(int))];
-  } control;
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
-  *fd = -1;
+  struct pollfd watched[] = {{.fd = instance->channel.notes, .events = POLLIN}, {.fd = instance->channel.failures, .events = POLLIN}};
   int ready = poll(watched, 2, INSIDE_DEADLINE_MS);
   if (ready <= 0) {
     errno = ready == 0 ? ETIMEDOUT : errno;
     return fail(failure, LAYER_SUPERVISOR, "the shell does not answer");
   }
-  if (watched[0].revents & POLLIN) {
-    if (recvmsg(instance->notes, &message, MSG_CMSG_CLOEXEC) == (ssize_t)sizeof *note) {
-      struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-      if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(header), sizeof *fd);
-      return 0;
-    }
-  }
-  if (watched[1].revents && read(instance->failures, failure, sizeof *failure) == (ssize_t)sizeof *failure) {
+  if ((watched[0].revents & POLLIN) && note_receive(instance->channel.notes, note, fd, 0) == 1)
+    return 0;
+  if (watched[1].revents && read(instance->channel.failures, failure, sizeof *failure) == (ssize_t)sizeof *failure) {
     failure->message[sizeof failure->message - 1] = 0;
     return -1;
   }
@@ -71,23 +52,7 @@ static int await_note(struct instance *instance, struct note *note, int *fd, str
 }
 
 static int send_word(struct instance *instance, const int *fds, int count, struct failure *failure) {
-  char word = 1;
-  struct iovec part = {.iov_base = &word, .iov_len = 1};
-  union {
-    struct cmsghdr align;
-    char space[CMSG_SPACE(2 * sizeof(int))];
-  } control = {0};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-  if (count > 0) {
-    message.msg_control = control.space;
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)count);
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count);
-    memcpy(CMSG_DATA(header), fds, sizeof(int) * (size_t)count);
-  }
-  return sendmsg(instance->notes, &message, MSG_NOSIGNAL) < 0 ? fail(failure, LAYER_SUPERVISOR, "speak to the shell") : 0;
+  return word_send(instance->channel.notes, fds, count) < 0 ? fail(failure, LAYER_SUPERVISOR, "speak to the shell") : 0;
 }
 
 /* ---- prepare ---- */
@@ -118,48 +83,16 @@ static pid_t clone_shell(struct instance *instance, int *pidfd) {
   return pid;
 }
 
-static int write_proc(pid_t pid, const char *name, const char *text) {
-  char path[48];
-  snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
-  int error = errno;
-  if (fd >= 0)
-    close(fd);
-  errno = error;
-  return written < 0 ? -1 : 0;
-}
-
 static int write_maps(struct instance *instance, struct failure *failure) {
   char map[48], path[48];
   if (!(instance->isolate & NS_BIT(NS_USER)))
     return 0;
   snprintf(map, sizeof map, "0 %u %u\n", instance->uid_base, ID_RANGE);
-  if (write_proc(instance->shell, "gid_map", map) < 0 || write_proc(instance->shell, "uid_map", map) < 0)
+  if (process_write(instance->shell, "gid_map", map) < 0 || process_write(instance->shell, "uid_map", map) < 0)
     return fail(failure, LAYER_IDS, "map ids from %u", instance->uid_base);
   snprintf(path, sizeof path, "/proc/%d/ns/user", (int)instance->shell);
   instance->user_ns = open(path, O_RDONLY | O_CLOEXEC);
   return instance->user_ns < 0 ? fail(failure, LAYER_IDS, "open the user namespace") : 0;
-}
-
-static int open_pipes(struct shell *shell, struct instance *instance, struct failure *failure) {
-  int notes[2] = {-1, -1}, failures[2] = {-1, -1}, input[2] = {-1, -1}, output[2] = {-1, -1}, errors[2] = {-1, -1};
-  bool opened = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) == 0 && pipe2(failures, O_CLOEXEC) == 0 &&
-                pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0;
-  instance->notes = notes[0], shell->notes = notes[1];
-  instance->failures = failures[0], shell->failures = failures[1];
-  shell->input = input[0], instance->input = input[1];
-  instance->output = output[0], shell->output = output[1];
-  instance->errors = errors[0], shell->errors = errors[1];
-  return opened ? 0 : fail(failure, LAYER_SUPERVISOR, "open pipes");
-}
-
-static void close_shell_ends(struct shell *shell) {
-  close_fd(&shell->notes);
-  close_fd(&shell->failures);
-  close_fd(&shell->input);
-  close_fd(&shell->output);
-  close_fd(&shell->errors);
 }
 
 static int start_shell(struct instance *instance, struct shell *shell, struct failure *failure) {
@@ -170,10 +103,10 @@ static int start_shell(struct instance *instance, struct shell *shell, struct fa
     return fail(failure, LAYER_NAMESPACES, "clone3");
   if (instance->shell == 0)
     shell_run(shell);
-  close_shell_ends(shell);
+  channel_close(&shell->channel);
   if (write_maps(instance, failure) < 0 || cgroup_enter(&instance->cgroup, instance->shell, failure) < 0)
     return -1;
-  write_proc(instance->shell, "oom_score_adj", "500"); /* what runs inside is the better victim; not every kernel lets it be said */
+  process_write(instance->shell, "oom_score_adj", "500"); /* what runs inside is the better victim; not every kernel lets it be said */
   if (send_word(instance, NULL, 0, failure) < 0 || await_note(instance, &note, &fd, failure) < 0)
     return -1;
   if (note.kind != NOTE_PREPARED) {
@@ -184,21 +117,22 @@ static int start_shell(struct instance *instance, struct shell *shell, struct fa
 }
 
 int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure) {
-  struct shell shell = {.host = host, .order = instance->order, .isolate = isolate, .notes = -1, .failures = -1, .input = -1, .output = -1, .errors = -1};
+  struct shell shell = {.host = host, .order = instance->order, .isolate = isolate, .channel = CHANNEL_CLOSED};
   *instance = (struct instance){
-    .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .notes = -1, .failures = -1, .user_ns = -1,
-    .input = -1, .output = -1, .errors = -1, .terminal = -1, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup.v2 = -1,
+    .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .channel = CHANNEL_CLOSED, .user_ns = -1, .terminal = -1, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup.v2 = -1,
   };
   if (cgroup_make(&instance->cgroup, &host->cgroups, slot, failure) < 0)
     return -1;
   instance->uid_base = isolate & NS_BIT(NS_USER) ? host->id_base + instance->cgroup.slot * ID_RANGE : 0;
-  if (open_pipes(&shell, instance, failure) < 0 || start_shell(instance, &shell, failure) < 0) {
-    close_shell_ends(&shell);
-    instance_undo(instance, NULL);
-    return -1;
+  if (channel_open(&instance->channel, &shell.channel) < 0)
+    fail(failure, LAYER_SUPERVISOR, "open pipes");
+  else if (start_shell(instance, &shell, failure) == 0) {
+    instance_phase(instance, "prepare");
+    return 0;
   }
-  instance_phase(instance, "prepare");
-  return 0;
+  channel_close(&shell.channel);
+  instance_undo(instance, NULL);
+  return -1;
 }
 
 /* ---- commit ---- */
@@ -250,25 +184,9 @@ static int send_mounts(struct instance *instance, const struct definition *defin
     return fail(failure, LAYER_ROOT, "open %s", tree);
   fds[1] = open_mapped(instance, instance->host->sandboxes, definition->id);
   int result = fds[1] < 0 ? fail(failure, LAYER_ROOT, "open the sandbox's files") : send_word(instance, fds, 2, failure);
-  close_fd(&fds[0]);
-  close_fd(&fds[1]);
+  fd_close(&fds[0]);
+  fd_close(&fds[1]);
   return result;
-}
-
-/* The number behind a pidfd, by its fdinfo (pidfd_open(2)); -1 when the process is no more. */
-static pid_t pidfd_number(int pidfd) {
-  char path[48], text[512];
-  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-  if (fd >= 0)
-    close(fd);
-  if (length <= 0)
-    return -1;
-  text[length] = 0;
-  const char *line = strstr(text, "Pid:");
-  int pid = -1;
-  return line && sscanf(line, "Pid: %d", &pid) == 1 ? (pid_t)pid : -1;
 }
 
 /* Who the command is, read while it starts: the init reaps nothing before the supervisor's word, so the number is still its own. */
@@ -291,7 +209,7 @@ static int await_command(struct instance *instance, const struct definition *def
     if (await_note(instance, &note, &fd, failure) < 0)
       return -1;
     if (note.kind < NOTE_MOUNTED || note.kind > NOTE_MAIN) {
-      close_fd(&fd);
+      fd_close(&fd);
       errno = EPROTO;
       return fail(failure, LAYER_SUPERVISOR, "the shell says something else");
     }
@@ -302,14 +220,14 @@ static int await_command(struct instance *instance, const struct definition *def
     else if (note.kind == NOTE_TERMINAL)
       instance->terminal = fd;
     else
-      close_fd(&fd);
+      fd_close(&fd);
     if (told && (identify(instance, pidfd_number(fd), failure) < 0 || send_word(instance, NULL, 0, failure) < 0))
       return -1;
   }
-  struct pollfd executed = {.fd = instance->failures, .events = POLLIN};
+  struct pollfd executed = {.fd = instance->channel.failures, .events = POLLIN};
   int ready = poll(&executed, 1, INSIDE_DEADLINE_MS);
   errno = ready == 0 ? ETIMEDOUT : errno;
-  ssize_t length = ready == 1 ? read(instance->failures, failure, sizeof *failure) : -1;
+  ssize_t length = ready == 1 ? read(instance->channel.failures, failure, sizeof *failure) : -1;
   if (length == 0)
     return 0;
   if (length == (ssize_t)sizeof *failure) {
@@ -321,7 +239,7 @@ static int await_command(struct instance *instance, const struct definition *def
 
 /* Without an init the shell itself is the command; the notes it left on its way (phases, terminal) are taken afterwards. */
 static void drain_notes(struct instance *instance) {
-  struct pollfd waiting = {.fd = instance->notes, .events = POLLIN};
+  struct pollfd waiting = {.fd = instance->channel.notes, .events = POLLIN};
   while (poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN)) {
     struct note note;
     struct failure ignored;
@@ -331,7 +249,7 @@ static void drain_notes(struct instance *instance) {
     if (note.kind == NOTE_TERMINAL && instance->terminal < 0)
       instance->terminal = fd;
     else
-      close_fd(&fd);
+      fd_close(&fd);
   }
 }
 
@@ -349,8 +267,8 @@ int instance_commit(struct instance *instance, const struct definition *definiti
       return -1;
   }
   instance_phase(instance, "report");
-  close_fd(&instance->failures);
-  close_fd(&instance->user_ns);
+  fd_close(&instance->channel.failures);
+  fd_close(&instance->user_ns);
   return 0;
 }
 
@@ -368,15 +286,11 @@ void instance_undo(struct instance *instance, const char *id) {
     kill(instance->shell, SIGKILL); /* not reaped yet, so the number is still its own */
     waitpid(instance->shell, NULL, 0);
   }
-  close_fd(&instance->shell_pidfd);
-  close_fd(&instance->main_pidfd);
-  close_fd(&instance->notes);
-  close_fd(&instance->failures);
-  close_fd(&instance->user_ns);
-  close_fd(&instance->input);
-  close_fd(&instance->output);
-  close_fd(&instance->errors);
-  close_fd(&instance->terminal);
+  fd_close(&instance->shell_pidfd);
+  fd_close(&instance->main_pidfd);
+  channel_close(&instance->channel);
+  fd_close(&instance->user_ns);
+  fd_close(&instance->terminal);
   if (id)
     remove_files(instance, id);
   for (int tries = 0; instance->cgroup.v2 >= 0 && cgroup_remove(&instance->cgroup) < 0; tries++) {

@@ -2,20 +2,8 @@
 #ifndef INSTANCE_H
 #define INSTANCE_H
 
+#include "channel.h"
 #include "definition.h"
-#include "ring.h"
-
-#include <sys/resource.h>
-
-/* What a shell inside writes to its supervisor, one packet (SOCK_SEQPACKET) each. After NOTE_MAIN the writer runs beside hostile
- * code, so the reader trusts the size and the kind alone. */
-enum note_kind { NOTE_PREPARED = 1, NOTE_MOUNTED, NOTE_PIVOTED, NOTE_TERMINAL, NOTE_MAIN, NOTE_ENDED };
-struct note {
-  uint32_t kind;
-  int32_t status;          /* NOTE_ENDED: as wait4(2) gives it */
-  uint64_t time_us;        /* CLOCK_MONOTONIC */
-  uint64_t user_us, system_us, max_rss_bytes;
-};
 
 struct phase {
   const char *name;
@@ -32,10 +20,8 @@ struct instance {
 
   pid_t shell;               /* PID 1 inside: the init, or the command itself without one */
   int shell_pidfd;
-  int notes;                 /* to the shell */
-  int failures;              /* read end: a struct failure, or end of file once the command executes */
+  struct channel channel;
   int user_ns;
-  int input, output, errors; /* our ends of the command's stdio; -1 when closed */
   int terminal;              /* master; -1 without */
 
   pid_t main;
@@ -52,6 +38,11 @@ struct instance {
 
 void instance_phase(struct instance *instance, const char *name);
 
+/* Writes /proc/PID/NAME. */
+int process_write(pid_t pid, const char *name, const char *text);
+/* The number behind a pidfd, by its fdinfo (pidfd_open(2)); -1 when the process is no more. */
+pid_t pidfd_number(int pidfd);
+
 /* Prepare: all that needs no definition but the namespaces wanted. On failure everything is undone. */
 int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure);
 /* Commit: root, limits, command. On failure the caller undoes by instance_undo. */
@@ -64,11 +55,13 @@ struct shell {
   const struct host *host;
   const struct order *order;
   unsigned isolate;
-  int notes, failures, input, output, errors;
+  struct channel channel;
 };
 /* Closes all descriptors but those named; sorts them. */
 int keep_only(int *kept, size_t count);
 _Noreturn void shell_run(struct shell *shell);
+/* Enters the running sandbox whose PID 1 `target` (a pidfd) names, and runs a command there. `input` -1: /dev/null. */
+_Noreturn void shell_enter(struct shell *shell, const struct definition *definition, int target);
 /* PID 1: reaps, forwards signals to the command, tells when it ended. */
 _Noreturn void init_run(int notes, pid_t command);
 

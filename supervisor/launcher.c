@@ -39,7 +39,7 @@ struct child {
   struct child *next;
   struct launcher *launcher;
   pid_t pid;
-  enum { PREPARING, READY, LAUNCHING, RUNNING, WORKING } state;
+  enum { PREPARING, READY, LAUNCHING, SUPERVISING, WORKING } state;
   struct watch control;
   struct order *order;
   struct peer *asker; /* NULL: nobody, or gone */
@@ -127,7 +127,7 @@ static void control_ready(struct watch *watch, uint32_t events) {
       struct wire_header *header = (struct wire_header *)(void *)frame.data;
       header->request = child->request;
       if (child->state == LAUNCHING && header->type == LAUNCHED)
-        child->state = RUNNING;
+        child->state = SUPERVISING;
     }
     reply(child, &frame);
     drop_order(child);
@@ -303,7 +303,7 @@ static void welcome(struct launcher *launcher, struct peer *peer, uint32_t reque
   frame_put(&frame, "detached", "%d", host->detached);
   frame_put(&frame, "ready", "%u", count_children(launcher, READY));
   frame_put(&frame, "ready-target", "%u", host->ready_target);
-  frame_put(&frame, "supervisors", "%u", count_children(launcher, RUNNING));
+  frame_put(&frame, "supervisors", "%u", count_children(launcher, SUPERVISING));
   frame_put(&frame, "cgroup-layout", "%s", host->cgroups.layout);
   frame_put(&frame, "cgroup-parent", "%s", host->cgroup_parent);
   frame_put(&frame, "uid-base", "%u", host->id_base);
@@ -493,7 +493,7 @@ static void signals_ready(struct watch *watch, uint32_t events) {
 
 static bool anything_to_await(const struct launcher *launcher) {
   for (const struct child *child = launcher->children; child; child = child->next)
-    if (child->state != RUNNING)
+    if (child->state != SUPERVISING)
       return true;
   return false;
 }
@@ -554,6 +554,6 @@ int launcher_run(struct host *host) {
     drop_surplus(&launcher);
   }
   end_launcher(&launcher);
-  log_line(30, "launcher ended; %u sandboxes run on", count_children(&launcher, RUNNING));
+  log_line(30, "launcher ended; %u sandboxes run on", count_children(&launcher, SUPERVISING));
   return 0;
 }

@@ -22,6 +22,10 @@ int loop_change(struct loop *loop, struct watch *watch, uint32_t events) {
   return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watch->fd, &event);
 }
 
+void loop_remove(struct loop *loop, struct watch *watch) {
+  epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+}
+
 void loop_close(struct loop *loop, struct watch *watch) {
   if (watch->fd < 0)
     return;

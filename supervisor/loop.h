@@ -10,7 +10,7 @@ struct watch {
   int fd;
   uint32_t events;
   void (*ready)(struct watch *watch, uint32_t events);
-  void *owner;
+  void *owner, *context;
 };
 
 struct loop {
@@ -21,6 +21,8 @@ int loop_open(struct loop *loop);
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 /* Changes what is waited for; nothing happens when it is so already. */
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
+/* Stops watching; the descriptor stays open. */
+void loop_remove(struct loop *loop, struct watch *watch);
 /* Stops watching and closes the descriptor, if there is one. */
 void loop_close(struct loop *loop, struct watch *watch);
 /* Waits at most `timeout_ms` (-1: for ever) for one event and handles it. Answers how many came, 0 or 1. */

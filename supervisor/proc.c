@@ -60,3 +60,30 @@ int process_namespaces(pid_t pid, uint64_t inodes[NS_COUNT]) {
   }
   return 0;
 }
+
+int process_write(pid_t pid, const char *name, const char *text) {
+  char path[48];
+  snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
+  int error = errno;
+  if (fd >= 0)
+    close(fd);
+  errno = error;
+  return written < 0 ? -1 : 0;
+}
+
+pid_t pidfd_number(int pidfd) {
+  char path[48], text[512];
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0)
+    close(fd);
+  if (length <= 0)
+    return -1;
+  text[length] = 0;
+  const char *line = strstr(text, "Pid:");
+  int pid = -1;
+  return line && sscanf(line, "Pid: %d", &pid) == 1 ? (pid_t)pid : -1;
+}

@@ -2,25 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define READ_SIZE RING_RECORD_LIMIT
 #define RECORDS_LIMIT 4000 /* in one reply, which has a bound on its fields */
-
-static uint64_t wall_us(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static bool output_over(const struct process *process) {
-  return process->output.fd < 0 && process->errors.fd < 0;
-}
 
 /* ---- output ---- */
 
@@ -55,13 +46,13 @@ static bool answer(struct process *process, struct peer *peer, uint32_t request,
     peer_send(peer, &frame);
     return true;
   }
-  if (wait && after + 1 >= ring->next && !output_over(process))
+  if (wait && after + 1 >= ring->next && !process->output_over)
     return false;
   struct collected collected = {.frame = &frame, .left = max_bytes};
   frame_begin(&frame, RECORDS, request);
   frame_put(&frame, "first", "%llu", (unsigned long long)ring->first);
   frame_put(&frame, "next", "%llu", (unsigned long long)ring->next);
-  frame_put(&frame, "ended", "%d", output_over(process));
+  frame_put(&frame, "ended", "%d", process->output_over);
   frame_put(&frame, "dropped-bytes", "%llu", (unsigned long long)ring->dropped_bytes);
   ring_read(ring, after, collect, &collected);
   frame_payload(&frame, collected.bytes.data, collected.bytes.length);
@@ -107,7 +98,10 @@ static bool take_output(struct process *process, struct watch *watch) {
     return true;
   if (length <= 0)
     return false; /* a terminal whose other ends are all closed answers EIO */
-  ring_add(&process->ring, watch == &process->errors ? 2 : 1, wall_us(), bytes, (size_t)length);
+  if (process->output_over)
+    process->ring.dropped_bytes += (uint64_t)length;
+  else
+    ring_add(&process->ring, watch == &process->errors ? 2 : 1, wall_us(), bytes, (size_t)length);
   return true;
 }
 
@@ -208,7 +202,8 @@ static int watch_fd(struct process *process, struct watch *watch, int fd, uint32
 }
 
 int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes) {
-  *process = (struct process){.loop = loop, .pidfd = -1, .terminal = terminal};
+  process->loop = loop;
+  process->terminal = terminal;
   ring_init(&process->ring, output_bytes);
   if (terminal)
     input = fcntl(output, F_DUPFD_CLOEXEC, 3);
@@ -218,28 +213,63 @@ int process_open(struct process *process, struct loop *loop, int input, int outp
   return 0;
 }
 
-void process_ended(struct process *process) {
-  process->ended = true;
+/* Bounded: a pipe holds at most 1 MiB (pipe(7)), and whoever goes on writing does so after the end. */
+static void drain(struct process *process, struct watch *watch) {
+  for (int reads = 0; watch->fd >= 0 && reads < 64; reads++) {
+    uint64_t before = process->ring.next;
+    if (!take_output(process, watch))
+      loop_close(process->loop, watch);
+    else if (process->ring.next == before)
+      break;
+  }
+}
+
+void process_end(struct process *process, const struct ending *ending) {
+  if (process->state == PROCESS_ENDED)
+    return;
+  process->state = PROCESS_ENDED;
+  process->ending = *ending;
+  process->kill_at_us = 0;
   loop_close(process->loop, &process->input_end);
   if (process->input.active)
     input_done(process, "closed");
-}
-
-static void drain(struct process *process, struct watch *watch) {
-  /* Bounded: a pipe holds 1 MiB at most, and nobody writes any more. */
-  for (int reads = 0; watch->fd >= 0 && reads < 64; reads++) {
-    uint64_t before = process->ring.next;
-    if (!take_output(process, watch) || process->ring.next == before)
-      break;
-  }
-  loop_close(process->loop, watch);
+  drain(process, &process->output);
+  drain(process, &process->errors);
+  process->output_over = true;
+  answer_waiters(process);
 }
 
 void process_close(struct process *process) {
-  process_ended(process);
-  drain(process, &process->output);
-  drain(process, &process->errors);
-  answer_waiters(process);
+  loop_close(process->loop, &process->input_end);
+  loop_close(process->loop, &process->output);
+  loop_close(process->loop, &process->errors);
+  loop_close(process->loop, &process->pidfd);
+}
+
+int process_signal(struct process *process, int number, bool group) {
+  if (process->state != PROCESS_RUNNING || process->pidfd.fd < 0) {
+    errno = ESRCH;
+    return -1;
+  }
+  /* A group has no descriptor before Linux 6.9. */
+  int result = (int)syscall(SYS_pidfd_send_signal, process->pidfd.fd, group ? 0 : number, NULL, 0);
+  return result == 0 && group ? kill(-process->pid, number) : result;
+}
+
+void process_put(struct frame *frame, const struct process *process) {
+  static const char *const states[] = {"starting", "running", "ended"};
+  const struct ending *ending = &process->ending;
+  char end[200] = "", code[16] = "-", signal_number[16] = "-";
+  if (process->state == PROCESS_ENDED) {
+    if (ending->code >= 0)
+      snprintf(code, sizeof code, "%d", ending->code);
+    if (ending->signal_number >= 0)
+      snprintf(signal_number, sizeof signal_number, "%d", ending->signal_number);
+    snprintf(end, sizeof end, " %s %s %s %llu %llu %llu %llu", ending->reason, code, signal_number, (unsigned long long)ending->at_ms,
+             (unsigned long long)ending->usage.user_us, (unsigned long long)ending->usage.system_us, (unsigned long long)ending->usage.max_rss_bytes);
+  }
+  frame_put(frame, "process", "%s %d %d %llu %llu %d %s%s", process->name, (int)process->pid, (int)process->pid_inside, (unsigned long long)process->start_ticks,
+            (unsigned long long)process->started_ms, process->terminal, states[process->state], end);
 }
 
 void process_forget_peer(struct process *process, struct peer *peer) {

@@ -2,6 +2,8 @@
 #ifndef PROCESS_H
 #define PROCESS_H
 
+#include "definition.h"
+#include "ending.h"
 #include "loop.h"
 #include "peer.h"
 #include "ring.h"
@@ -24,23 +26,36 @@ struct input { /* an INPUT request whose bytes are not all written yet */
 };
 
 struct process {
+  struct process *next;
   struct loop *loop;
-  pid_t pid;
-  int pidfd;
-  struct watch input_end, output, errors; /* with a terminal all three lead to its master: input_end is a duplicate */
-  bool terminal, ended;
+  char name[NAME_SIZE];
+  enum { PROCESS_STARTING, PROCESS_RUNNING, PROCESS_ENDED } state;
+  pid_t pid, pid_inside;
+  uint64_t start_ticks, started_ms;
+  struct watch pidfd;                     /* watched where the process is the supervisor's own child */
+  struct watch input_end, output, errors; /* with a terminal all lead to its master; input_end is a duplicate */
+  bool terminal;
+  bool output_over; /* no more records: what its children still write is read and thrown away */
   struct ring ring;
   struct waiter *waiters;
   struct input input;
+  struct ending ending;
+  uint64_t kill_at_us; /* the end of its time; 0: none */
+  bool timed_out;
 };
 
 /* Takes over the descriptors (-1: none); they become non-blocking. With `terminal`, `output` is the master. */
 int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes);
-/* Reads what is still in the pipes, closes all, answers who waits: no output will come any more. */
+/* The process ended: takes what still lies in the pipes; after that no output comes any more, and who waits is answered. */
+void process_end(struct process *process, const struct ending *ending);
+/* Closes and frees what it holds, but not the process itself. */
 void process_close(struct process *process);
-/* The process ended; what it forked may still write. */
-void process_ended(struct process *process);
 void process_forget_peer(struct process *process, struct peer *peer);
+
+/* 0, or -1 with errno; ESRCH when it ended. By pidfd; a whole group by number, which is its own while the leader is not reaped. */
+int process_signal(struct process *process, int number, bool group);
+/* The fields of one `process` line of REPORT. */
+void process_put(struct frame *frame, const struct process *process);
 
 /* The requests OUTPUT, INPUT and RESIZE; each sends its reply now or later. */
 void process_output(struct process *process, struct peer *peer, uint32_t request, const struct fields *fields);

@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,48 +28,16 @@
 /* ---- talking to the supervisor ---- */
 
 static _Noreturn void give_up(const struct shell *shell, const struct failure *failure) {
-  ssize_t written = write(shell->failures, failure, sizeof *failure);
+  ssize_t written = write(shell->channel.failures, failure, sizeof *failure);
   _exit(written == (ssize_t)sizeof *failure ? 1 : 2);
 }
 
-/* Sends a note, with a descriptor where `fd` is not -1. */
-static int tell(int notes, enum note_kind kind, int fd) {
-  struct note note = {.kind = kind, .time_us = now_us()};
-  struct iovec part = {.iov_base = &note, .iov_len = sizeof note};
-  union {
-    struct cmsghdr align;
-    char space[CMSG_SPACE(sizeof(int))];
-  } control = {0};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-  if (fd >= 0) {
-    message.msg_control = control.space;
-    message.msg_controllen = sizeof control.space;
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  return sendmsg(notes, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
-/* Waits for the supervisor's word, which may bring two descriptors. Answers how many came; ends with the supervisor. */
-static int await_word(int notes, int fds[2]) {
-  char word;
-  struct iovec part = {.iov_base = &word, .iov_len = 1};
-  union {
-    struct cmsghdr align;
-    char space[CMSG_SPACE(2 * sizeof(int))];
-  } control;
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
-  if (recvmsg(notes, &message, MSG_CMSG_CLOEXEC) <= 0)
+/* Waits for the supervisor's word; ends with the supervisor. */
+static int await_word(const struct shell *shell, int fds[2]) {
+  int count = word_await(shell->channel.notes, fds);
+  if (count < 0)
     _exit(0);
-  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (!header || header->cmsg_type != SCM_RIGHTS)
-    return 0;
-  size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-  memcpy(fds, CMSG_DATA(header), count * sizeof(int));
-  return (int)count;
+  return count;
 }
 
 /* ---- prepare ---- */
@@ -81,6 +50,8 @@ int keep_only(int *kept, size_t count) {
   unsigned from = 0;
   qsort(kept, count, sizeof *kept, compare);
   for (size_t i = 0; i < count; i++) {
+    if ((unsigned)kept[i] + 1 == from)
+      continue;
     if ((unsigned)kept[i] > from && close_range(from, (unsigned)kept[i] - 1, 0) < 0)
       return -1;
     from = (unsigned)kept[i] + 1;
@@ -104,11 +75,11 @@ static void prepare(struct shell *shell) {
   struct failure failure;
   process_title("shell", "");
   /* 0 to 2 stay taken, by /dev/null, so that nothing opened later gets in the way of the command's stdio. */
-  int kept[] = {0, 1, 2, shell->notes, shell->failures, shell->input, shell->output, shell->errors};
+  int kept[] = {0, 1, 2, shell->channel.notes, shell->channel.failures, shell->channel.input, shell->channel.output, shell->channel.errors};
   if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
     fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
   int none[2];
-  await_word(shell->notes, none); /* the maps are written and the cgroups entered */
+  await_word(shell, none); /* the maps are written and the cgroups entered */
   if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     fail(&failure, LAYER_IDS, "become uid 0 inside"), give_up(shell, &failure);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -122,7 +93,7 @@ static void prepare(struct shell *shell) {
     give_up(shell, &failure);
   if ((shell->isolate & NS_BIT(NS_NET)) && raise_loopback(&failure) < 0)
     give_up(shell, &failure);
-  if (tell(shell->notes, NOTE_PREPARED, -1) < 0)
+  if (note_send(shell->channel.notes, NOTE_PREPARED, -1) < 0)
     _exit(0);
 }
 
@@ -155,13 +126,13 @@ static int open_terminal(struct shell *shell, const struct definition *definitio
   int end = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (end < 0 || fchown(end, definition->uid, 5) < 0)
     return fail(failure, LAYER_TERMINAL, "open the terminal's other end");
-  if (tell(shell->notes, NOTE_TERMINAL, master) < 0)
+  if (note_send(shell->channel.notes, NOTE_TERMINAL, master) < 0)
     return fail(failure, LAYER_TERMINAL, "hand the terminal over");
   close(master);
-  close(shell->input);
-  close(shell->output);
-  close(shell->errors);
-  shell->input = shell->output = shell->errors = end;
+  close(shell->channel.input);
+  close(shell->channel.output);
+  close(shell->channel.errors);
+  shell->channel.input = shell->channel.output = shell->channel.errors = end;
   return 0;
 }
 
@@ -207,9 +178,9 @@ static _Noreturn void become_command(struct shell *shell, const struct definitio
   sigset_t none;
   sigemptyset(&none);
   setsid();
-  if (definition->tty && ioctl(shell->input, TIOCSCTTY, 0) < 0)
+  if (definition->tty && ioctl(shell->channel.input, TIOCSCTTY, 0) < 0)
     fail(&failure, LAYER_TERMINAL, "take the terminal"), give_up(shell, &failure);
-  if (dup2(shell->input, 0) < 0 || dup2(shell->output, 1) < 0 || dup2(shell->errors, 2) < 0 || close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+  if (dup2(shell->channel.input, 0) < 0 || dup2(shell->channel.output, 1) < 0 || dup2(shell->channel.errors, 2) < 0 || close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
     fail(&failure, LAYER_SUPERVISOR, "set up stdio"), give_up(shell, &failure);
   for (int number = 1; number < NSIG; number++) /* what is ignored would stay so across exec (signal(7)) */
     signal(number, SIG_DFL);
@@ -230,10 +201,10 @@ static _Noreturn void become_init(struct shell *shell, const struct definition *
     become_command(shell, definition);
   if (command < 0)
     fail(&failure, LAYER_COMMAND, "fork the command"), give_up(shell, &failure);
-  int notes = shell->notes, none[2];
-  if (tell(notes, NOTE_MAIN, pidfd) < 0)
+  int notes = shell->channel.notes, none[2];
+  if (note_send(notes, NOTE_MAIN, pidfd) < 0)
     _exit(0);
-  await_word(notes, none); /* the supervisor knows the command by now, so it may be reaped */
+  await_word(shell, none); /* the supervisor knows the command by now, so it may be reaped */
   munmap((void *)(uintptr_t)shell->order, sizeof *shell->order);
   /* Its stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. */
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -250,17 +221,60 @@ static void commit(struct shell *shell, const struct definition *definition, int
       give_up(shell, failure);
     close(lower);
     close(sandbox);
-    tell(shell->notes, NOTE_MOUNTED, -1);
+    note_send(shell->channel.notes, NOTE_MOUNTED, -1);
     if (mounts_pivot(failure) < 0)
       give_up(shell, failure);
   }
-  tell(shell->notes, NOTE_PIVOTED, -1);
+  note_send(shell->channel.notes, NOTE_PIVOTED, -1);
   if (set_names(shell, definition, failure) < 0 || set_limits(definition, failure) < 0)
     give_up(shell, failure);
   if (definition->tty && open_terminal(shell, definition, failure) < 0)
     give_up(shell, failure);
   if (credentials_drop(shell->host, definition, failure) < 0)
     give_up(shell, failure);
+}
+
+/* ---- entering a running sandbox ---- */
+
+/* Runs as the parent of the command, but only for a moment: CLONE_PARENT makes the command the supervisor's own child, which
+ * reaps it and is there when it must die. */
+static _Noreturn void spawn_entered(struct shell *shell, const struct definition *definition) {
+  struct failure failure;
+  int pidfd = -1;
+  pid_t command = (pid_t)syscall(SYS_clone, CLONE_PARENT | CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, 0);
+  if (command < 0)
+    fail(&failure, LAYER_COMMAND, "fork the command"), give_up(shell, &failure);
+  if (command > 0)
+    _exit(note_send(shell->channel.notes, NOTE_MAIN, pidfd) < 0);
+  if (set_limits(definition, &failure) < 0 || (definition->tty && open_terminal(shell, definition, &failure) < 0))
+    give_up(shell, &failure);
+  if (shell->channel.input < 0 && (shell->channel.input = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+    fail(&failure, LAYER_COMMAND, "open /dev/null"), give_up(shell, &failure);
+  if (credentials_drop(shell->host, definition, &failure) < 0)
+    give_up(shell, &failure);
+  become_command(shell, definition);
+}
+
+void shell_enter(struct shell *shell, const struct definition *definition, int target) {
+  struct failure failure;
+  int flags = 0, none[2];
+  process_title("enter", "");
+  int kept[] = {0, 1, 2, target, shell->channel.notes, shell->channel.failures, shell->channel.output, shell->channel.errors, shell->channel.input < 0 ? 0 : shell->channel.input};
+  if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
+    fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
+  await_word(shell, none); /* the cgroups are entered */
+  for (int i = 0; i < NS_COUNT; i++)
+    if (shell->isolate & NS_BIT(i))
+      flags |= (int)ns_table[i].flag;
+  if (setns(target, flags) < 0)
+    fail(&failure, LAYER_NAMESPACES, "enter the namespaces"), give_up(shell, &failure);
+  close(target);
+  if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+    fail(&failure, LAYER_IDS, "become uid 0 inside"), give_up(shell, &failure);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  umask(022);
+  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+  spawn_entered(shell, definition);
 }
 
 void shell_run(struct shell *shell) {
@@ -270,7 +284,7 @@ void shell_run(struct shell *shell) {
   char error[128];
   int fds[2] = {-1, -1};
   prepare(shell);
-  await_word(shell->notes, fds);
+  await_word(shell, fds);
   if (!fields_open(&fields, shell->order->body, shell->order->length) || !definition_read(&definition, &fields, error)) {
     errno = EPROTO;
     fail(&failure, LAYER_SUPERVISOR, "the order cannot be read");

@@ -10,8 +10,6 @@
  *
  * What comes from inside is the note of the init (a fixed-size packet) and output bytes; both are taken as data only. */
 #include "supervisor.h"
-#include "peer.h"
-#include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,50 +30,10 @@
 #define RETRY_LAST_US 1000000
 #define REPORT_AFTER_US 5000000 /* what cannot be removed for so long is told */
 
-struct ending {
-  const char *reason;
-  int code, signal_number; /* -1: none */
-  uint64_t at_ms;
-  struct note usage;
-};
-
-struct supervisor {
-  struct instance instance;
-  struct loop loop;
-  struct server server;
-  struct process main;
-  struct watch notes, shell, cgroup_events;
-  char id[65], socket_name[80];
-  bool init;
-  enum { RUNNING, ENDED, GONE_STATE } state;
-  uint64_t started_ms;
-  struct ending ending;
-  uint64_t kill_at_us;             /* the end of STOP's grace; 0: none */
-  uint64_t ordered_us, gone_us;    /* when the end was ordered or seen, and when it was complete */
-  uint64_t retry_at_us, retry_us;  /* 0: nothing to try again */
-  bool told_incomplete;
-  int killed, mounts, cgroups;
-};
-
-static uint64_t wall_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* ---- what is told ---- */
 
 static void put_ending(struct frame *frame, const struct supervisor *supervisor) {
-  const struct ending *ending = &supervisor->ending;
-  frame_put(frame, "reason", "%s", ending->reason);
-  if (ending->code >= 0)
-    frame_put(frame, "code", "%d", ending->code);
-  if (ending->signal_number >= 0)
-    frame_put(frame, "signal", "%d", ending->signal_number);
-  frame_put(frame, "exited-at", "%llu", (unsigned long long)ending->at_ms);
-  frame_put(frame, "user-us", "%llu", (unsigned long long)ending->usage.user_us);
-  frame_put(frame, "system-us", "%llu", (unsigned long long)ending->usage.system_us);
-  frame_put(frame, "max-rss-bytes", "%llu", (unsigned long long)ending->usage.max_rss_bytes);
+  ending_put(frame, &supervisor->main.ending);
 }
 
 static void put_receipt(struct frame *frame, const struct supervisor *supervisor) {
@@ -99,7 +57,7 @@ static void put_report(struct frame *frame, const struct supervisor *supervisor)
   frame_put(frame, "pid", "%d", (int)instance->main);
   frame_put(frame, "pid-inside", "%d", (int)instance->main_inside);
   frame_put(frame, "start-ticks", "%llu", (unsigned long long)instance->main_start_ticks);
-  frame_put(frame, "started-at", "%llu", (unsigned long long)supervisor->started_ms);
+  frame_put(frame, "started-at", "%llu", (unsigned long long)supervisor->main.started_ms);
   frame_put(frame, "init-pid", "%d", (int)instance->shell);
   frame_put(frame, "uid-base", "%u", instance->uid_base);
   frame_put(frame, "uid-size", "%u", instance->isolate & NS_BIT(NS_USER) ? ID_RANGE : 0);
@@ -111,6 +69,9 @@ static void put_report(struct frame *frame, const struct supervisor *supervisor)
       frame_put(frame, "isolated", "%s", ns_table[i].name);
   }
   frame_put(frame, "cgroup", "%s/%u", instance->host->cgroup_parent, instance->cgroup.slot);
+  for (const struct process *process = &supervisor->main; process; process = process->next)
+    if (process->state != PROCESS_STARTING)
+      process_put(frame, process);
   if (supervisor->state >= ENDED)
     put_ending(frame, supervisor);
   if (supervisor->state == GONE_STATE)
@@ -158,20 +119,15 @@ static void kill_all(struct supervisor *supervisor) {
     log_line(50, "sandbox %s: cgroup.kill: %s", supervisor->id, strerror(errno));
 }
 
-static void main_ended(struct supervisor *supervisor, int status, const struct note *usage) {
-  struct ending *ending = &supervisor->ending;
+static void main_ended(struct supervisor *supervisor, int status, const struct usage *usage) {
+  struct ending ending = ending_of(status, usage);
   if (supervisor->state != RUNNING)
     return;
-  *ending = (struct ending){.reason = "exited", .code = -1, .signal_number = -1, .at_ms = wall_ms(), .usage = *usage};
-  if (WIFSIGNALED(status)) {
-    ending->signal_number = WTERMSIG(status);
-    bool killed = ending->signal_number == SIGKILL && !supervisor->retry_us;
-    ending->reason = killed && cgroup_oom_kills(&supervisor->instance.cgroup) > 0 ? "out-of-memory" : "signaled";
-  } else {
-    ending->code = WEXITSTATUS(status);
-  }
+  /* The counters tell whose SIGKILL it was, unless it was ours. */
+  if (ending.signal_number == SIGKILL && !supervisor->retry_us && cgroup_oom_kills(&supervisor->instance.cgroup) > 0)
+    ending.reason = "out-of-memory";
   supervisor->state = ENDED;
-  process_ended(&supervisor->main);
+  process_end(&supervisor->main, &ending);
   tell_event(supervisor, EXITED, put_ending);
   kill_all(supervisor);
 }
@@ -187,9 +143,8 @@ static void finish(struct supervisor *supervisor) {
     supervisor->gone_us = now_us();
     supervisor->state = GONE_STATE;
     loop_close(&supervisor->loop, &supervisor->cgroup_events);
+    exec_end_all(supervisor);
     process_close(&supervisor->main);
-    close(instance->main_pidfd);
-    instance->main_pidfd = -1;
     tell_event(supervisor, GONE, put_receipt);
     return;
   }
@@ -210,11 +165,15 @@ static void finish(struct supervisor *supervisor) {
 static void notes_ready(struct watch *watch, uint32_t events) {
   struct supervisor *supervisor = watch->owner;
   struct note note;
-  ssize_t length = recv(watch->fd, &note, sizeof note, MSG_DONTWAIT);
-  if (length == (ssize_t)sizeof note && note.kind == NOTE_ENDED)
-    main_ended(supervisor, note.status, &note);
-  else if (length == 0 || (length < 0 && errno != EAGAIN) || (events & EPOLLHUP))
+  int fd;
+  int received = note_receive(watch->fd, &note, &fd, MSG_DONTWAIT);
+  fd_close(&fd);
+  if (received == 1 && note.kind == NOTE_ENDED) {
+    struct usage usage = {note.user_us, note.system_us, note.max_rss_bytes};
+    main_ended(supervisor, note.status, &usage);
+  } else if (received == 0 || (received < 0 && errno != EAGAIN) || (events & EPOLLHUP)) {
     loop_close(&supervisor->loop, watch);
+  }
 }
 
 /* PID 1 ended: without an init that is the command; with one it was killed, and everything in its pid namespace with it. */
@@ -227,13 +186,9 @@ static void shell_ready(struct watch *watch, uint32_t events) {
     return;
   while (supervisor->notes.fd >= 0 && supervisor->state == RUNNING) /* its last word may still lie there */
     notes_ready(&supervisor->notes, EPOLLHUP);
-  struct note note = {
-    .user_us = (uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec,
-    .system_us = (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec,
-    .max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024,
-  };
+  struct usage used = usage_of(&usage);
   loop_close(&supervisor->loop, watch);
-  main_ended(supervisor, supervisor->init ? SIGKILL : status, &note);
+  main_ended(supervisor, supervisor->init ? SIGKILL : status, &used);
   finish(supervisor);
 }
 
@@ -248,6 +203,7 @@ static void cgroup_ready(struct watch *watch, uint32_t events) {
 
 static const struct rule no_rules[] = {{0}};
 static const struct rule signal_rules[] = {{"process", RULE_TEXT, 1, 64, false, false}, {"signal", RULE_NUMBER, 1, 64, false, false}, {"group", RULE_NUMBER, 0, 1, true, false}, {0}};
+static const struct rule forget_rules[] = {{"process", RULE_TEXT, 1, 64, false, false}, {0}};
 static const struct rule stop_rules[] = {{"grace-ms", RULE_NUMBER, 0, 3600000, false, false}, {0}};
 static const struct rule output_rules[] = {
   {"process", RULE_TEXT, 1, 64, false, false}, {"after", RULE_NUMBER, 0, INT64_MAX - 1, false, false},
@@ -271,18 +227,8 @@ static void reply_error(struct peer *peer, uint32_t request, const char *code, c
   peer_send(peer, &frame);
 }
 
-static void handle_signal(struct supervisor *supervisor, struct peer *peer, uint32_t request, const struct fields *fields) {
-  int number = (int)fields_number(fields, "signal", 0);
-  bool group = fields_number(fields, "group", 0);
-  if (supervisor->state != RUNNING) {
-    reply_error(peer, request, "ended", "the process is no more");
-    return;
-  }
-  /* A group has no descriptor before Linux 6.9; while its leader, the command, is not reaped, its number is its own. */
-  int result = (int)syscall(SYS_pidfd_send_signal, supervisor->instance.main_pidfd, group ? 0 : number, NULL, 0);
-  if (result == 0 && group)
-    result = kill(-supervisor->instance.main, number);
-  if (result == 0)
+static void handle_signal(struct process *process, struct peer *peer, uint32_t request, const struct fields *fields) {
+  if (process_signal(process, (int)fields_number(fields, "signal", 0), fields_number(fields, "group", 0)) == 0)
     reply_done(peer, request);
   else
     reply_error(peer, request, errno == ESRCH ? "ended" : "failed", strerror(errno));
@@ -294,7 +240,7 @@ static void handle_stop(struct supervisor *supervisor, struct peer *peer, uint32
     supervisor->ordered_us = now;
   if (supervisor->state == RUNNING && until > now) {
     if (!supervisor->kill_at_us)
-      syscall(SYS_pidfd_send_signal, supervisor->instance.main_pidfd, SIGTERM, NULL, 0);
+      process_signal(&supervisor->main, SIGTERM, false);
     if (!supervisor->kill_at_us || until < supervisor->kill_at_us)
       supervisor->kill_at_us = until;
   } else if (supervisor->state == RUNNING) {
@@ -334,32 +280,43 @@ static const struct rule *rules_of(uint16_t type) {
     return input_rules;
   case RESIZE:
     return resize_rules;
+  case FORGET:
+    return forget_rules;
   default:
     return NULL;
   }
+}
+
+static void handle_process(struct supervisor *supervisor, struct peer *peer, const struct wire_header *header, const struct fields *fields) {
+  struct process *process = process_find(supervisor, fields_get(fields, "process"));
+  if (!process)
+    reply_error(peer, header->request, "not-found", "no such process");
+  else if (header->type == SIGNAL)
+    handle_signal(process, peer, header->request, fields);
+  else if (header->type == OUTPUT)
+    process_output(process, peer, header->request, fields);
+  else if (header->type == INPUT)
+    process_input(process, peer, header->request, fields);
+  else if (header->type == RESIZE)
+    process_resize(process, peer, header->request, fields);
+  else
+    exec_forget(supervisor, peer, header->request, process);
 }
 
 static void handle(struct server *server, struct peer *peer, const struct wire_header *header, const struct fields *fields) {
   struct supervisor *supervisor = server->owner;
   char error[128] = "no such request here";
   const struct rule *rules = rules_of(header->type);
-  const char *process = rules ? fields_get(fields, "process") : NULL;
-  if (!rules || !fields_check(fields, rules, error))
+  if (header->type == EXEC)
+    exec_begin(supervisor, peer, header->request, fields);
+  else if (!rules || !fields_check(fields, rules, error))
     reply_error(peer, header->request, "invalid", error);
-  else if (process && strcmp(process, "main") != 0)
-    reply_error(peer, header->request, "not-found", "no such process");
   else if (header->type == ATTACH)
     attach(supervisor, peer, header->request);
-  else if (header->type == SIGNAL)
-    handle_signal(supervisor, peer, header->request, fields);
   else if (header->type == STOP)
     handle_stop(supervisor, peer, header->request, fields);
-  else if (header->type == OUTPUT)
-    process_output(&supervisor->main, peer, header->request, fields);
-  else if (header->type == INPUT)
-    process_input(&supervisor->main, peer, header->request, fields);
-  else if (header->type == RESIZE)
-    process_resize(&supervisor->main, peer, header->request, fields);
+  else if (header->type != RELEASE)
+    handle_process(supervisor, peer, header, fields);
   else if (supervisor->state != GONE_STATE)
     reply_error(peer, header->request, "running", "the instance is not gone yet");
   else
@@ -368,7 +325,7 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
 
 static void peer_closed(struct server *server, struct peer *peer) {
   struct supervisor *supervisor = server->owner;
-  process_forget_peer(&supervisor->main, peer);
+  exec_forget_peer(supervisor, peer);
 }
 
 /* ---- the launch ---- */
@@ -413,41 +370,43 @@ static void await_order(struct supervisor *supervisor, int control) {
   supervisor->instance.phase_count = 0;
 }
 
-static void start_watching(struct supervisor *supervisor, const struct definition *definition, struct failure *failure, int control) {
+static int watch_all(struct supervisor *supervisor) {
   struct instance *instance = &supervisor->instance;
+  struct channel *channel = &instance->channel;
+  struct process *command = &supervisor->main;
   struct watch *watches[] = {&supervisor->notes, &supervisor->shell, &supervisor->cgroup_events};
-  supervisor->init = definition->init;
-  supervisor->notes = (struct watch){.fd = instance->notes, .ready = notes_ready, .owner = supervisor};
+  bool terminal = instance->terminal >= 0;
+  supervisor->notes = (struct watch){.fd = channel->notes, .ready = notes_ready, .owner = supervisor};
   supervisor->shell = (struct watch){.fd = instance->shell_pidfd, .ready = shell_ready, .owner = supervisor};
   supervisor->cgroup_events = (struct watch){.fd = cgroup_events(&instance->cgroup), .ready = cgroup_ready, .owner = supervisor};
-  if (instance->terminal >= 0) {
-    close(instance->input), close(instance->output), close(instance->errors);
-    instance->input = instance->errors = -1;
-    instance->output = instance->terminal;
+  for (int i = 0; i < 3; i++)
+    if (watches[i]->fd < 0 || loop_add(&supervisor->loop, watches[i], i == 2 ? EPOLLPRI : EPOLLIN) < 0)
+      return -1;
+  if (terminal) {
+    fd_close(&channel->input);
+    fd_close(&channel->output);
+    fd_close(&channel->errors);
   }
-  int result = process_open(&supervisor->main, &supervisor->loop, instance->input, instance->output, instance->errors, instance->terminal >= 0,
-                            definition->output_bytes);
-  for (int i = 0; result == 0 && i < 3; i++)
-    result = loop_add(&supervisor->loop, watches[i], i == 2 ? EPOLLPRI : EPOLLIN);
-  if (result == 0)
-    return;
-  fail(failure, LAYER_SUPERVISOR, "watch the sandbox");
-  instance_undo(instance, supervisor->id);
-  unlinkat(instance->host->sockets, supervisor->socket_name, 0);
-  launch_failed(control, instance->cgroup.slot, "launch-failed", failure);
+  *command = (struct process){
+    .name = "main", .state = PROCESS_RUNNING, .pid = instance->main, .pid_inside = instance->main_inside, .start_ticks = instance->main_start_ticks,
+    .started_ms = wall_ms(), .pidfd.fd = instance->main_pidfd,
+  };
+  return process_open(command, &supervisor->loop, channel->input, terminal ? instance->terminal : channel->output, channel->errors, terminal,
+                      supervisor->definition.output_bytes);
 }
 
 static void launch(struct supervisor *supervisor, int control) {
-  static struct definition definition;
+  struct definition *definition = &supervisor->definition;
   struct instance *instance = &supervisor->instance;
   struct failure failure;
   struct fields fields;
   char error[128];
-  if (!fields_open(&fields, instance->order->body, instance->order->length) || !definition_read(&definition, &fields, error))
+  if (!fields_open(&fields, instance->order->body, instance->order->length) || !definition_read(definition, &fields, error))
     _exit(1); /* the launcher has read it before */
-  snprintf(supervisor->id, sizeof supervisor->id, "%s", definition.id);
-  snprintf(supervisor->socket_name, sizeof supervisor->socket_name, "%s.sock", definition.id);
-  process_title("supervisor", definition.id);
+  supervisor->init = definition->init;
+  snprintf(supervisor->id, sizeof supervisor->id, "%s", definition->id);
+  snprintf(supervisor->socket_name, sizeof supervisor->socket_name, "%s.sock", definition->id);
+  process_title("supervisor", definition->id);
   supervisor->server = (struct server){.handle = handle, .closed = peer_closed, .owner = supervisor};
   if (loop_open(&supervisor->loop) < 0 || server_listen(&supervisor->server, &supervisor->loop, instance->host->sockets, supervisor->socket_name) < 0) {
     const char *code = errno == EADDRINUSE ? "exists" : "launch-failed";
@@ -455,13 +414,14 @@ static void launch(struct supervisor *supervisor, int control) {
     instance_undo(instance, NULL);
     launch_failed(control, instance->cgroup.slot, code, &failure);
   }
-  if (instance_commit(instance, &definition, &failure) < 0) {
-    instance_undo(instance, definition.id);
-    unlinkat(instance->host->sockets, supervisor->socket_name, 0);
-    launch_failed(control, instance->cgroup.slot, "launch-failed", &failure);
-  }
-  supervisor->started_ms = wall_ms();
-  start_watching(supervisor, &definition, &failure, control);
+  int result = instance_commit(instance, definition, &failure);
+  if (result == 0 && watch_all(supervisor) < 0)
+    result = fail(&failure, LAYER_SUPERVISOR, "watch the sandbox");
+  if (result == 0)
+    return;
+  instance_undo(instance, supervisor->id);
+  unlinkat(instance->host->sockets, supervisor->socket_name, 0);
+  launch_failed(control, instance->cgroup.slot, "launch-failed", &failure);
 }
 
 static void reply_launched(struct supervisor *supervisor, int control) {
@@ -478,20 +438,24 @@ static void reply_launched(struct supervisor *supervisor, int control) {
 
 /* ---- the loop ---- */
 
-static int time_left(const struct supervisor *supervisor) {
-  uint64_t next = supervisor->kill_at_us, now = now_us();
-  if (supervisor->retry_at_us && (!next || supervisor->retry_at_us < next))
-    next = supervisor->retry_at_us;
+static void mind_the_clock(struct supervisor *supervisor) {
+  uint64_t now = now_us();
+  if (supervisor->kill_at_us && now >= supervisor->kill_at_us)
+    kill_all(supervisor);
+  if (supervisor->retry_at_us && now >= supervisor->retry_at_us)
+    finish(supervisor);
+}
+
+/* Milliseconds until something is due; -1: nothing is. */
+static int time_left(struct supervisor *supervisor) {
+  uint64_t now = now_us();
+  uint64_t due[] = {supervisor->kill_at_us, supervisor->retry_at_us, exec_mind_the_clock(supervisor, now)}, next = 0;
+  for (int i = 0; i < 3; i++)
+    if (due[i] && (!next || due[i] < next))
+      next = due[i];
   if (!next)
     return -1;
   return next <= now ? 0 : (int)((next - now + 999) / 1000);
-}
-
-static void mind_the_clock(struct supervisor *supervisor) {
-  if (supervisor->kill_at_us && now_us() >= supervisor->kill_at_us)
-    kill_all(supervisor);
-  if (supervisor->retry_at_us && now_us() >= supervisor->retry_at_us)
-    finish(supervisor);
 }
 
 void supervisor_run(const struct supervisor_order *order) {

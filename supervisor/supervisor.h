@@ -3,6 +3,35 @@
 #define SUPERVISOR_H
 
 #include "instance.h"
+#include "process.h"
+
+struct supervisor {
+  struct instance instance;
+  struct loop loop;
+  struct server server;
+  struct process main;             /* the first of the list that its `next` begins */
+  struct exec *starting;           /* EXECs whose commands do not execute yet */
+  struct watch notes, shell, cgroup_events;
+  struct definition definition;    /* of the launch; its texts are gone, its numbers hold for every EXEC */
+  char id[NAME_SIZE], socket_name[NAME_SIZE + 8];
+  bool init;
+  enum { RUNNING, ENDED, GONE_STATE } state;
+  uint64_t kill_at_us;             /* the end of STOP's grace; 0: none */
+  uint64_t ordered_us, gone_us;    /* when the end was ordered or seen, and when it was complete */
+  uint64_t retry_at_us, retry_us;  /* 0: nothing to try again */
+  bool told_incomplete;
+  int killed, mounts, cgroups;
+};
+
+/* ---- exec.c: commands started in the running sandbox ---- */
+void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t request, const struct fields *fields);
+void exec_forget(struct supervisor *supervisor, struct peer *peer, uint32_t request, struct process *process);
+void exec_forget_peer(struct supervisor *supervisor, struct peer *peer);
+/* The sandbox is gone, and with it every process. */
+void exec_end_all(struct supervisor *supervisor);
+/* Kills what is out of time; answers when the next is, 0 for never. */
+uint64_t exec_mind_the_clock(struct supervisor *supervisor, uint64_t now);
+struct process *process_find(struct supervisor *supervisor, const char *name);
 
 /* What a child of the launcher says to it over its control socket, one packet each. */
 enum control_kind { CONTROL_READY = 1, CONTROL_REPLY };

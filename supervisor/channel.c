@@ -1,0 +1,105 @@
+#include "channel.h"
+
+#include <errno.h>
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FDS_LIMIT 2
+
+union fds_space {
+  struct cmsghdr align;
+  char space[CMSG_SPACE(FDS_LIMIT * sizeof(int))];
+};
+
+void fd_close(int *fd) {
+  if (*fd >= 0)
+    close(*fd);
+  *fd = -1;
+}
+
+void channel_close(struct channel *side) {
+  fd_close(&side->notes);
+  fd_close(&side->failures);
+  fd_close(&side->input);
+  fd_close(&side->output);
+  fd_close(&side->errors);
+}
+
+int channel_open(struct channel *supervisor, struct channel *shell) {
+  int notes[2] = {-1, -1}, failures[2] = {-1, -1}, input[2] = {-1, -1}, output[2] = {-1, -1}, errors[2] = {-1, -1};
+  bool opened = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) == 0 && pipe2(failures, O_CLOEXEC) == 0 &&
+                pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0;
+  *supervisor = (struct channel){.notes = notes[0], .failures = failures[0], .input = input[1], .output = output[0], .errors = errors[0]};
+  *shell = (struct channel){.notes = notes[1], .failures = failures[1], .input = input[0], .output = output[1], .errors = errors[1]};
+  if (opened)
+    return 0;
+  int error = errno;
+  channel_close(supervisor);
+  channel_close(shell);
+  errno = error;
+  return -1;
+}
+
+static int send_with(int socket, void *data, size_t length, const int *fds, int count) {
+  struct iovec part = {.iov_base = data, .iov_len = length};
+  union fds_space control = {0};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (count > 0) {
+    message.msg_control = control.space;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)count);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count);
+    memcpy(CMSG_DATA(header), fds, sizeof(int) * (size_t)count);
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* The kernel closes what does not fit into the space, so no more than FDS_LIMIT descriptors ever come. */
+static ssize_t receive_with(int socket, void *data, size_t length, int fds[FDS_LIMIT], int *count, int flags) {
+  struct iovec part = {.iov_base = data, .iov_len = length};
+  union fds_space control;
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+  ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
+  struct cmsghdr *header = received < 0 ? NULL : CMSG_FIRSTHDR(&message);
+  *count = 0;
+  if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+    *count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    memcpy(fds, CMSG_DATA(header), sizeof(int) * (size_t)*count);
+  }
+  return received;
+}
+
+int note_send(int notes, enum note_kind kind, int fd) {
+  struct note note = {.kind = kind};
+  return send_with(notes, &note, sizeof note, &fd, fd >= 0);
+}
+
+int note_receive(int notes, struct note *note, int *fd, int flags) {
+  int fds[FDS_LIMIT] = {-1, -1}, count;
+  ssize_t received = receive_with(notes, note, sizeof *note, fds, &count, flags);
+  *fd = fds[0];
+  fd_close(&fds[1]);
+  if (received == (ssize_t)sizeof *note)
+    return 1;
+  int error = received > 0 ? EPROTO : errno;
+  fd_close(fd);
+  errno = error;
+  return received == 0 ? 0 : -1;
+}
+
+int word_send(int notes, const int *fds, int count) {
+  char word = 1;
+  return send_with(notes, &word, 1, fds, count);
+}
+
+int word_await(int notes, int fds[2]) {
+  char word;
+  int count;
+  return receive_with(notes, &word, 1, fds, &count, 0) == 1 ? count : -1;
+}
