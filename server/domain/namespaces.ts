@@ -102,8 +102,10 @@ export class NamespaceIndex {
 
 /** A process belongs to the sandbox whose cgroup it is in: no process can leave that, whatever namespaces it makes or shares. */
 const isInside = (process: ProcessFacts, row: SandboxRow): boolean => {
-  const cgroup = row.instance?.cgroup ?? "";
-  return cgroup !== "" && process.cgroups.some((path) => path === cgroup || path.startsWith(`${cgroup}/`));
+  if (row.instance === null || row.instance.cgroup === "") return false;
+  // The supervisor names the path below the mount point, the kernel the path with a slash before it.
+  const cgroup = `/${row.instance.cgroup}`;
+  return process.cgroups.some((path) => path === cgroup || path.startsWith(`${cgroup}/`));
 };
 
 const ownerOf = (process: ProcessFacts, rows: readonly SandboxRow[]): ProcessOwner => {
