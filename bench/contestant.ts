@@ -5,11 +5,23 @@ export interface Contestant {
   what: string;
   /** Samples taken in each round; slow contestants take fewer. */
   launchesPerRound: number;
+  /** Before each launch, where the contestant prepares something meanwhile; 0 for all that do not. */
+  pauseMs: number;
   cyclesPerRound: number;
   /** Create and start until running, one at a time. */
-  launch(count: number): Promise<number[]>;
+  launch(count: number, pauseMs: number): Promise<Launches>;
   /** Whole lives, as many at a time as asked for. */
   cycle(count: number, parallel: number): Promise<Cycles>;
+}
+
+export interface Launches {
+  samples: number[];
+  /** Of the launch, in order; as many figures for each as the contestant tells. */
+  phases?: Map<string, number[]>;
+  /** Until the first byte that bash prints. */
+  firstByte?: number[];
+  /** A request that does nothing, on the same connection. */
+  roundTrip?: number[];
 }
 
 export interface Cycles {

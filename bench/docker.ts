@@ -1,5 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "./connection.ts";
 import { type Contestant, inLanes } from "./contestant.ts";
 import { findProgram, peerLibraries } from "./packages.ts";
@@ -102,17 +103,19 @@ export const openDocker = async (tree: string, undo: Undo): Promise<Contestant> 
     name: "docker",
     what: "Docker Engine over its REST API: create, start until answered",
     launchesPerRound: 6,
+    pauseMs: 0,
     cyclesPerRound: 16,
-    async launch(count) {
+    async launch(count, pauseMs) {
       const samples: number[] = [];
       const connection = await lane(0);
       for (let i = 0; i < count; i++) {
+        await sleep(pauseMs);
         const began = performance.now();
         const id = await begin(connection);
         samples.push((performance.now() - began) * 1000);
         await end(connection, id);
       }
-      return samples;
+      return { samples };
     },
     async cycle(count, parallel) {
       for (let i = 0; i < parallel; i++) await lane(i);

@@ -11,7 +11,7 @@
  * but the compiled filter.
  *
  *   floor check  --root TREE --work DIR --cgroup NAME --id-base N
- *   floor launch ... --count N                   samples until execve succeeded and until the first byte of output
+ *   floor launch ... --count N --pause-ms N      samples until execve succeeded and until the first byte of output
  *   floor cycle  ... --count N --parallel P      samples of whole cycles, P processes side by side
  *
  * Prints one JSON object; times are microseconds. See namespaces(7), user_namespaces(7), mount_setattr(2).
@@ -35,6 +35,7 @@
 
 #define COUNT_MAX 20000
 #define PARALLEL_MAX 64
+#define PAUSE_MS_MAX 1000
 
 struct sample {
   uint32_t exec_us, byte_us, cycle_us, stations[STATIONS];
@@ -95,7 +96,8 @@ static void cycle(const struct floor *floor, unsigned worker, unsigned number, c
 }
 
 /* Starts the workers and waits for them; returns the wall time in microseconds. */
-static int64_t work(const struct floor *floor, unsigned parallel, unsigned each, char *const *argv, int first_byte, struct sample *samples) {
+static int64_t work(const struct floor *floor, unsigned parallel, unsigned each, unsigned pause_ms, char *const *argv, int first_byte,
+                    struct sample *samples) {
   int64_t began = floor_now();
   for (unsigned w = 0; w < parallel; w++) {
     pid_t worker = fork();
@@ -104,8 +106,10 @@ static int64_t work(const struct floor *floor, unsigned parallel, unsigned each,
     if (worker == 0) {
       memset(workers, 0, sizeof workers);
       prctl(PR_SET_PDEATHSIG, SIGTERM);
-      for (unsigned i = 0; i < each && !interrupted; i++)
+      for (unsigned i = 0; i < each && !interrupted; i++) {
+        usleep(pause_ms * 1000);
         cycle(floor, w, i, argv, first_byte, &samples[w * each + i]);
+      }
       _exit(0);
     }
     workers[w] = worker;
@@ -204,7 +208,7 @@ static void open_directories(struct floor *floor) {
 
 int main(int argc, char **argv) {
   struct floor floor = {.name = "unshared-floor", .id_base = 2000000000u};
-  unsigned count = 50, parallel = 1;
+  unsigned count = 50, parallel = 1, pause_ms = 0;
   for (int i = 2; i + 1 < argc; i += 2) {
     const char *value = argv[i + 1];
     if (!strcmp(argv[i], "--root"))
@@ -219,9 +223,11 @@ int main(int argc, char **argv) {
       count = number(value, 1, COUNT_MAX);
     else if (!strcmp(argv[i], "--parallel"))
       parallel = number(value, 1, PARALLEL_MAX);
+    else if (!strcmp(argv[i], "--pause-ms"))
+      pause_ms = number(value, 0, PAUSE_MS_MAX);
   }
   if (argc < 2 || !floor.root || !floor.work) {
-    fprintf(stderr, "usage: floor check|launch|cycle --root TREE --work DIR [--cgroup NAME] [--id-base N] [--count N] [--parallel P]\n");
+    fprintf(stderr, "usage: floor check|launch|cycle --root TREE --work DIR [--cgroup NAME] [--id-base N] [--count N] [--parallel P] [--pause-ms N]\n");
     return 2;
   }
   struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART};
@@ -253,7 +259,7 @@ int main(int argc, char **argv) {
     if (checker < 0 || waitpid(checker, &status, 0) < 0 || status != 0)
       wall = -1;
   } else {
-    wall = work(&floor, parallel, each, launch ? speaks : waits, launch, samples);
+    wall = work(&floor, parallel, each, pause_ms, launch ? speaks : waits, launch, samples);
   }
   floor_trees_close(&floor);
   if (wall < 0 || interrupted)

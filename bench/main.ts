@@ -3,19 +3,19 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Arguments, readArguments } from "./arguments.ts";
 import type { Contestant, ContestantName } from "./contestant.ts";
+import { measureDisk } from "./disk.ts";
 import { openDocker } from "./docker.ts";
 import { type EventLoop, measureEventLoop } from "./event-loop.ts";
 import { type Footprint, measureFootprint } from "./footprint.ts";
 import { describeHost } from "./host.ts";
-import { buildNative, type Floor, makeTree, openFloor } from "./native.ts";
+import { buildNative, makeTree, openFloor } from "./native.ts";
 import { fetchPeers } from "./packages.ts";
 import { openBwrap, openOciRuntime, openUnshare } from "./peers.ts";
 import { ending } from "./program.ts";
 import { type Measured, renderReport } from "./report.ts";
 import { type Results, runRounds } from "./rounds.ts";
-import { type Ours, openOurs } from "./sandboxes.ts";
+import { openOurs } from "./sandboxes.ts";
 import { project, removeCgroups, removeScratch } from "./scratch.ts";
-import { median } from "./statistics.ts";
 import { judge } from "./targets.ts";
 import { Undo } from "./undo.ts";
 
@@ -64,17 +64,16 @@ const alone = async <T>(what: string, notes: string[], measure: (undo: Undo) => 
   }
 };
 
-const medians = (phases: Map<string, number[]> | undefined): Map<string, number> =>
-  new Map([...(phases ?? [])].map(([phase, samples]) => [phase, median(samples)]));
-
 const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
   const notes: string[] = [];
-  const results: Results = { launch: new Map(), cycles: new Map(), absent: new Map() };
+  const results: Results = { launch: new Map(), quiet: new Map(), cycles: new Map(), absent: new Map() };
   let opened: Contestant[] = [];
+  let disk: number[] = [];
   if (options.measures.has("launch") || options.measures.has("cycles")) {
     const fetched = await fetchPeers();
     if (fetched !== null) notes.push(`peers' packages could not be fetched: ${fetched}`);
     await buildNative();
+    disk = await measureDisk();
     const race = new Undo();
     undo.push("end the contestants", () => race.run());
     opened = await openContestants(options.contestants, await makeTree(), results, race);
@@ -88,18 +87,11 @@ const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
   const footprint: Footprint | null = options.measures.has("footprint")
     ? await alone("footprint", notes, (own) => measureFootprint(options.quick ? 8 : 20, options.quick ? 100 : 1000, own))
     : null;
-  const find = <T extends Contestant>(name: ContestantName): T | undefined => opened.find((one) => one.name === name) as T | undefined;
-  const floor = find<Floor>("floor");
   return {
     host: await describeHost(),
     results,
+    disk,
     what: new Map(opened.map(({ name, what }) => [name, what])),
-    phases: {
-      warm: medians(find<Ours>("warm")?.phases),
-      cold: medians(find<Ours>("cold")?.phases),
-      floor: medians(floor?.phases),
-    },
-    floorFirstByte: floor?.firstByte ?? [],
     eventLoop,
     footprint,
     targets: judge(results, eventLoop, footprint),

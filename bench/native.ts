@@ -40,52 +40,43 @@ export interface Samples {
   phases: Record<string, number>;
 }
 
-export interface Floor extends Contestant {
-  /** Until the first byte that bash prints; filled by each launch. */
-  firstByte: number[];
-  /** Microseconds by phase: the median of each round of launches. */
-  phases: Map<string, number[]>;
-}
-
 /** Opens the floor, and proves first that bash really runs inside as it should. */
-export const openFloor = async (tree: string): Promise<Floor> => {
+export const openFloor = async (tree: string): Promise<Contestant> => {
   const work = await makeScratch("floor");
   const program = async (...args: string[]): Promise<Samples> =>
     JSON.parse(
       await run(floorProgram, [...args, "--root", tree, "--work", work, "--cgroup", `${cgroupName}-floor`, "--id-base", "2400000000"]),
     );
   await program("check");
-  const floor: Floor = {
+  return {
     name: "floor",
     what: "C program without a daemon, until execve of bash succeeded",
     launchesPerRound: 30,
+    pauseMs: 0,
     cyclesPerRound: 160,
-    firstByte: [],
-    phases: new Map(),
-    async launch(count) {
-      const samples = await program("launch", "--count", `${count}`);
-      floor.firstByte.push(...samples.firstByte);
-      for (const [phase, time] of Object.entries(samples.phases)) floor.phases.set(phase, [...(floor.phases.get(phase) ?? []), time]);
-      return samples.exec;
+    async launch(count, pauseMs) {
+      const { exec, firstByte, phases } = await program("launch", "--count", `${count}`, "--pause-ms", `${pauseMs}`);
+      return { samples: exec, firstByte, phases: new Map(Object.entries(phases).map(([phase, time]) => [phase, [time]])) };
     },
     async cycle(count, parallel) {
       const samples = await program("cycle", "--count", `${count}`, "--parallel", `${parallel}`);
       return { samples: samples.cycle, wallMicroseconds: samples.wallMicroseconds };
     },
   };
-  return floor;
 };
 
 /**
  * Times a command from posix_spawn to its end; "{}" in it becomes a name that no other run has. `around` is a command that runs
  * the whole measurement, untimed.
  */
-export const spawnSamples = async (
-  command: readonly string[],
-  count: number,
-  parallel: number,
-  around: readonly string[] = [],
-): Promise<Samples> => {
-  const [file = spawnProgram, ...args] = [...around, spawnProgram, "--count", `${count}`, "--parallel", `${parallel}`, "--", ...command];
+export const spawnSamples = async (command: readonly string[], runs: Runs, around: readonly string[] = []): Promise<Samples> => {
+  const counts = ["--count", `${runs.count}`, "--parallel", `${runs.parallel ?? 1}`, "--pause-ms", `${runs.pauseMs ?? 0}`];
+  const [file = spawnProgram, ...args] = [...around, spawnProgram, ...counts, "--", ...command];
   return JSON.parse(await run(file, args, { timeoutSeconds: 300 }));
 };
+
+interface Runs {
+  count: number;
+  parallel?: number;
+  pauseMs?: number;
+}

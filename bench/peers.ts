@@ -30,10 +30,11 @@ const openCommand = async (
     name,
     what,
     launchesPerRound: perRound,
+    pauseMs: 0,
     cyclesPerRound: perRound * 4,
-    launch: async (count) => (await spawnSamples(command, count, 1, around)).cycle,
+    launch: async (count, pauseMs) => ({ samples: (await spawnSamples(command, { count, pauseMs }, around)).cycle }),
     cycle: async (count, parallel) => {
-      const { cycle, wallMicroseconds } = await spawnSamples(command, count, parallel, around);
+      const { cycle, wallMicroseconds } = await spawnSamples(command, { count, parallel }, around);
       return { samples: cycle, wallMicroseconds };
     },
   };

@@ -1,18 +1,18 @@
-import { contestantNames } from "./contestant.ts";
+import { type ContestantName, contestantNames } from "./contestant.ts";
 import type { EventLoop } from "./event-loop.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Host } from "./host.ts";
-import type { Results } from "./rounds.ts";
+import type { Results, Series } from "./rounds.ts";
 import { median, summarize } from "./statistics.ts";
 import { cyclesPerSecond, margin, type Target } from "./targets.ts";
 
-/** Everything that one run measured. Phases are medians in microseconds. */
+/** Everything that one run measured. */
 export interface Measured {
   host: Host;
   results: Results;
+  /** Microseconds of one fdatasync. */
+  disk: number[];
   what: Map<string, string>;
-  phases: { warm: Map<string, number>; cold: Map<string, number>; floor: Map<string, number> };
-  floorFirstByte: number[];
   eventLoop: EventLoop | null;
   footprint: Footprint | null;
   targets: Target[];
@@ -41,15 +41,16 @@ const targetTable = (targets: Target[]): string[] =>
 
 const launchTable = ({ results, what }: Measured): string[] => {
   const floor = median(results.launch.get("floor")?.samples ?? []);
+  const quiet = (name: ContestantName): number => median(results.quiet.get(name)?.samples ?? []);
   const rows = contestantNames.flatMap((name) => {
     const absent = results.absent.get(name);
-    if (absent !== undefined) return [row(name, "could not run", "", "", absent.replaceAll("|", "/"))];
+    if (absent !== undefined) return [row(name, "could not run", "", "", "", absent.replaceAll("|", "/"))];
     const series = results.launch.get(name);
     if (series === undefined) return [];
     const { p50, p90 } = summarize(series.samples);
-    return [row(name, milliseconds(p50), milliseconds(p90), ratio(p50, floor), what.get(name) ?? "")];
+    return [row(name, milliseconds(p50), milliseconds(p90), ratio(p50, floor), milliseconds(quiet(name)), what.get(name) ?? "")];
   });
-  return table(["", "p50 ms", "p90 ms", "× floor", "what is timed"], rows);
+  return table(["", "p50 ms", "p90 ms", "× floor", "p50 ms, after quiet", "what is timed"], rows);
 };
 
 const cycleTable = ({ results }: Measured): string[] => {
@@ -64,23 +65,23 @@ const cycleTable = ({ results }: Measured): string[] => {
 };
 
 /** Phases differ in name between the floor and the supervisor, so each has its own list; what HTTP and the daemon add is the rest. */
-const phaseTable = ({ phases, results }: Measured): string[] => {
-  const rows = (["warm", "cold", "floor"] as const).flatMap((name) => {
-    const list = [...phases[name]];
-    if (list.length === 0) return [];
-    const sum = list.reduce((total, [, time]) => total + time, 0);
-    const whole = median(results.launch.get(name)?.samples ?? []);
-    return [
-      row(
-        name,
-        Math.round(whole),
-        Math.round(sum),
-        Math.round(whole - sum),
-        list.map(([phase, time]) => `${phase} ${Math.round(time)}`).join(", "),
-      ),
-    ];
-  });
-  return table(["", "whole µs", "phases µs", "the rest µs", "phases, medians in µs"], rows);
+const phaseTable = ({ results, disk }: Measured): string[] => {
+  const rows = (["warm", "cold", "floor"] as const).flatMap((name) => [
+    ...phaseRow(name, results.launch.get(name)),
+    ...phaseRow(`${name}, after quiet`, results.quiet.get(name)),
+  ]);
+  const roundTrip = Math.round(median(results.launch.get("warm")?.roundTrip ?? []));
+  const rest = `In the rest: a request that does nothing takes ${roundTrip} µs; making 4 KiB durable on this disk ${Math.round(median(disk))} µs.`;
+  return [...table(["", "whole µs", "phases µs", "the rest µs", "phases, medians in µs"], rows), ...(roundTrip > 0 ? ["", rest] : [])];
+};
+
+const phaseRow = (name: string, series: Series | undefined): string[] => {
+  const phases = [...(series?.phases ?? [])].map(([phase, times]) => [phase, median(times)] as const);
+  if (series === undefined || phases.length === 0) return [];
+  const sum = phases.reduce((total, [, time]) => total + time, 0);
+  const whole = median(series.samples);
+  const cells = [whole, sum, whole - sum].map((time) => Math.round(time));
+  return [row(name, ...cells, phases.map(([phase, time]) => `${phase} ${Math.round(time)}`).join(", "))];
 };
 
 const eventLoopTable = (eventLoop: EventLoop | null): string[] => {
@@ -105,7 +106,7 @@ const footprintLines = (footprint: Footprint | null): string[] => {
 
 /** The whole result as Markdown. */
 export const renderReport = (measured: Measured): string => {
-  const firstByte = summarize(measured.floorFirstByte);
+  const firstByte = summarize(measured.results.launch.get("floor")?.firstByte ?? []);
   const extra =
     firstByte.count === 0
       ? []

@@ -1,19 +1,28 @@
-import type { Contestant, ContestantName } from "./contestant.ts";
+import type { Contestant, ContestantName, Cycles, Launches } from "./contestant.ts";
 import { ending } from "./program.ts";
 
 /** Samples in microseconds, and for cycles the wall time they took together. */
 export interface Series {
   samples: number[];
   wallMicroseconds: number;
+  phases: Map<string, number[]>;
+  firstByte: number[];
+  roundTrip: number[];
 }
 
 export interface Results {
   launch: Map<ContestantName, Series>;
+  /** Launches before each of which the machine had nothing to do for a while. */
+  quiet: Map<ContestantName, Series>;
   /** By the number of cycles that ran at a time. */
   cycles: Map<number, Map<ContestantName, Series>>;
   /** Contestants that could not take part or had to stop, with the reason. */
   absent: Map<ContestantName, string>;
 }
+
+/** Long enough for the kernel to leave the state that frequent use keeps it in (cgroup migration waits for RCU then). */
+const QUIET_MS = 100;
+const QUIET_SHARE = 1 / 5;
 
 export const parallels = [1, 8] as const;
 
@@ -44,7 +53,9 @@ export const runRounds = async (
 };
 
 const takeLaunches = async (contestant: Contestant, results: Results): Promise<void> => {
-  append(results.launch, contestant.name, { samples: await contestant.launch(contestant.launchesPerRound), wallMicroseconds: 0 });
+  const { name, launchesPerRound, pauseMs } = contestant;
+  append(results.launch, name, await contestant.launch(launchesPerRound, pauseMs));
+  append(results.quiet, name, await contestant.launch(Math.ceil(launchesPerRound * QUIET_SHARE), QUIET_MS));
 };
 
 const takeCycles = async (contestant: Contestant, results: Results): Promise<void> => {
@@ -56,13 +67,19 @@ const takeCycles = async (contestant: Contestant, results: Results): Promise<voi
   }
 };
 
-const append = (into: Map<ContestantName, Series>, name: ContestantName, more: Series): void => {
-  const before = into.get(name) ?? { samples: [], wallMicroseconds: 0 };
-  into.set(name, { samples: [...before.samples, ...more.samples], wallMicroseconds: before.wallMicroseconds + more.wallMicroseconds });
+const append = (into: Map<ContestantName, Series>, name: ContestantName, more: Launches & Partial<Cycles>): void => {
+  const series = into.get(name) ?? { samples: [], wallMicroseconds: 0, phases: new Map<string, number[]>(), firstByte: [], roundTrip: [] };
+  series.samples.push(...more.samples);
+  series.firstByte.push(...(more.firstByte ?? []));
+  series.roundTrip.push(...(more.roundTrip ?? []));
+  series.wallMicroseconds += more.wallMicroseconds ?? 0;
+  for (const [phase, times] of more.phases ?? []) series.phases.set(phase, [...(series.phases.get(phase) ?? []), ...times]);
+  into.set(name, series);
 };
 
 const leave = (name: ContestantName, reason: string, results: Results): void => {
   results.absent.set(name, reason);
   results.launch.delete(name);
+  results.quiet.delete(name);
   for (const byName of results.cycles.values()) byName.delete(name);
 };

@@ -5,13 +5,8 @@ import { type Contestant, inLanes } from "./contestant.ts";
 import { type DaemonOptions, type Report, startDaemon } from "./daemon.ts";
 import type { Undo } from "./undo.ts";
 
-/** Between two launches, so that the launcher finds the time to prepare the next shell; the same with and without shells. */
+/** Between two launches, so that the launcher finds the time to prepare the next shell. */
 const PAUSE_MS = 20;
-
-export interface Ours extends Contestant {
-  /** Microseconds by phase, as the reports on the launched sandboxes give them. */
-  phases: Map<string, number[]>;
-}
 
 /** Creates and starts a sandbox with a bare, waiting bash; the answer has to say that it runs. */
 export const createStarted = async (connection: Connection, command: readonly string[] = ["/bin/bash"]): Promise<Report> => {
@@ -23,7 +18,7 @@ export const createStarted = async (connection: Connection, command: readonly st
 export const remove = (connection: Connection, id: string): Promise<unknown> => connection.expect("DELETE", `/v1/sandboxes/${id}`);
 
 /** The daemon over HTTP on its unix socket, with prepared shells (warm) or without any (cold). */
-export const openOurs = async (name: "warm" | "cold", undo: Undo): Promise<Ours> => {
+export const openOurs = async (name: "warm" | "cold", undo: Undo): Promise<Contestant> => {
   const options: DaemonOptions = { name, readyShells: name === "warm" ? 4 : 0, idBase: name === "warm" ? 1_400_000_000 : 1_600_000_000 };
   const daemon = await startDaemon(options, undo);
   const lanes: Connection[] = [];
@@ -32,25 +27,29 @@ export const openOurs = async (name: "warm" | "cold", undo: Undo): Promise<Ours>
     for (const connection of lanes) connection.close();
   });
   await prove(await lane(0));
-  const phases = new Map<string, number[]>();
   return {
     name,
     what: `unshared over HTTP, ${name === "warm" ? "shells ready" : "no shells ready"}: create and start until answered`,
     launchesPerRound: 30,
+    pauseMs: name === "warm" ? PAUSE_MS : 0,
     cyclesPerRound: 160,
-    phases,
-    async launch(count) {
+    async launch(count, pauseMs) {
+      const phases = new Map<string, number[]>();
       const connection = await lane(0);
       const samples: number[] = [];
+      const roundTrip: number[] = [];
       for (let i = 0; i < count; i++) {
-        await sleep(PAUSE_MS);
+        await sleep(pauseMs);
         const began = performance.now();
         const report = await createStarted(connection);
         samples.push((performance.now() - began) * 1000);
         for (const phase of report.phases) phases.set(phase.name, [...(phases.get(phase.name) ?? []), phase.microseconds]);
         await remove(connection, report.id);
+        const asked = performance.now();
+        await connection.expect("GET", "/healthz");
+        roundTrip.push((performance.now() - asked) * 1000);
       }
-      return samples;
+      return { samples, phases, roundTrip };
     },
     async cycle(count, parallel) {
       for (let i = 0; i < parallel; i++) await lane(i);

@@ -2,7 +2,7 @@
  *
  * A peer is measured by this small program because a fork of a large one (Node) would be charged to the peer.
  *
- *   spawn --count N --parallel P -- COMMAND [ARGUMENT...]     "{}" in an argument becomes a name that no other run has
+ *   spawn --count N --parallel P --pause-ms N -- COMMAND [ARGUMENT...]     "{}" in an argument becomes a name that no other run has
  *
  * Prints one JSON object; times are microseconds. A run that ends in any way but exit 0 ends the measurement with its output.
  * The command gets pipes and never a device of the host as its stdio: a runtime may change the owner of what it is given.
@@ -26,6 +26,7 @@
 #define COUNT_MAX 20000
 #define PARALLEL_MAX 64
 #define RUN_SECONDS_MAX 60
+#define PAUSE_MS_MAX 1000
 
 extern char **environ;
 
@@ -105,7 +106,7 @@ static uint32_t run(char *const *command, const char *name, posix_spawn_file_act
   return (uint32_t)((ended - began) / 1000);
 }
 
-static void work(char *const *command, unsigned worker, unsigned each, uint32_t *samples) {
+static void work(char *const *command, unsigned worker, unsigned each, unsigned pause_ms, uint32_t *samples) {
   posix_spawn_file_actions_t actions;
   int input[2], output[2];
   if (pipe2(input, O_CLOEXEC) < 0 || pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -117,22 +118,25 @@ static void work(char *const *command, unsigned worker, unsigned each, uint32_t 
   posix_spawn_file_actions_adddup2(&actions, output[1], 2);
   for (unsigned i = 0; i < each && !interrupted; i++) {
     char name[48];
+    usleep(pause_ms * 1000);
     snprintf(name, sizeof name, "bench-%d-%u-%u", (int)getpid(), worker, i);
     samples[i] = run(command, name, &actions, output[0]);
   }
 }
 
 int main(int argc, char **argv) {
-  unsigned count = 0, parallel = 1;
+  unsigned count = 0, parallel = 1, pause_ms = 0;
   int i = 1;
   for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
     if (!strcmp(argv[i], "--count"))
       count = (unsigned)atoi(argv[i + 1]);
     if (!strcmp(argv[i], "--parallel"))
       parallel = (unsigned)atoi(argv[i + 1]);
+    if (!strcmp(argv[i], "--pause-ms"))
+      pause_ms = (unsigned)atoi(argv[i + 1]);
   }
-  if (i + 1 >= argc || argc - i > ARGUMENTS_MAX || count < 1 || count > COUNT_MAX || parallel < 1 || parallel > PARALLEL_MAX) {
-    fprintf(stderr, "usage: spawn --count N [--parallel P] -- COMMAND [ARGUMENT...]\n");
+  if (i + 1 >= argc || argc - i > ARGUMENTS_MAX || count < 1 || count > COUNT_MAX || parallel < 1 || parallel > PARALLEL_MAX || pause_ms > PAUSE_MS_MAX) {
+    fprintf(stderr, "usage: spawn --count N [--parallel P] [--pause-ms N] -- COMMAND [ARGUMENT...]\n");
     return 2;
   }
   char *const *command = argv + i + 1;
@@ -152,7 +156,7 @@ int main(int argc, char **argv) {
       memset(workers, 0, sizeof workers);
       signal(SIGALRM, end_run);
       prctl(PR_SET_PDEATHSIG, SIGTERM);
-      work(command, w, each, samples + w * each);
+      work(command, w, each, pause_ms, samples + w * each);
       _exit(0);
     }
     workers[w] = worker;
