@@ -36,7 +36,8 @@ export const measureFootprint = async (alive: number, stopped: number, undo: Und
     const pairs = await Promise.all(reports.map(pairSizes));
     for (const report of reports) await remove(lane(0), report.id);
     await inLanes(stopped, 4, async (index) => {
-      await lane(index).expect("POST", "/v1/sandboxes?start=true", { root: "bash", command: ["/bin/bash", "-c", ":"] });
+      const { id } = await createStarted(lane(index));
+      await lane(index).expect("POST", `/v1/sandboxes/${id}/stop`, { graceSeconds: 0 });
     });
     await until("all sandboxes are stopped", 60, async () => (await countStopped(lane(0))) === stopped);
     await sleep(SETTLE_MS);
