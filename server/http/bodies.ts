@@ -1,15 +1,30 @@
-import type { FastifyInstance } from "fastify";
+import { isUtf8 } from "node:buffer";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { DomainError } from "../domain/errors.ts";
+import { checkJsonText } from "./json-text.ts";
 
 /** Bodies of requests: bytes. */
 export const bodyLimit = 1_048_576;
+
+/** The body as text. JSON between systems is UTF-8 (RFC 8259, section 8.1). @throws DomainError */
+const textOf = (request: FastifyRequest, body: Buffer): string => {
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers["content-type"] ?? "")?.[1];
+  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+    throw new DomainError("unsupported-media-type", "JSON is UTF-8; another charset is not taken");
+  if (!isUtf8(body)) throw new DomainError("invalid-request", "the body is not UTF-8");
+  return body.toString("utf8");
+};
 
 /** JSON only, with the keys that could reach a prototype refused; a POST with an empty body means the defaults. */
 export const bodies = (app: FastifyInstance): void => {
   const parse = app.getDefaultJsonParser("error", "error");
   app.removeContentTypeParser("text/plain");
-  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
-    if (body === "") done(null, undefined);
-    else parse(request, body as string, done);
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) => {
+    const text = textOf(request, body);
+    if (text === "") return undefined;
+    const value = await new Promise((done, failed) => parse(request, text, (error, parsed) => (error ? failed(error) : done(parsed))));
+    checkJsonText(text);
+    return value;
   });
   app.addHook("preValidation", (request, _reply, done) => {
     if (request.method === "POST" && request.body === undefined) request.body = {};
