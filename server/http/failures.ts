@@ -15,6 +15,9 @@ export const answerFailure = (error: unknown, request: FastifyRequest, reply: Fa
   const shown = refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause");
   const problem = problemOf(shown, pathOf(request.url), missingInPath ? 404 : undefined);
   if (problem.code === "unauthorized") void reply.header("www-authenticate", 'Bearer realm="unshared"');
+  // Fastify would close the connection, and a client that is still sending would see a reset in place of the answer. Node reads
+  // the rest of the body and throws it away, within the request's timeout.
+  if (problem.code === "payload-too-large") void reply.removeHeader("connection");
   if (problem.retryable) void reply.header("retry-after", "1");
   return reply.code(problem.status).type("application/problem+json").serializer(JSON.stringify).send(problem);
 };
