@@ -28,19 +28,18 @@ CREATE TABLE sandboxes (
   boot_id TEXT,                               -- of the boot in which `instance` was written
   receipt TEXT,                               -- JSON: the last teardown receipt
   created_at INTEGER NOT NULL,
-  started_at INTEGER
+  started_at INTEGER,
+  stop_by INTEGER                             -- when the grace of an order to stop is over; null unless there is one
 ) STRICT;
-CREATE INDEX sandboxes_by_state ON sandboxes (state);
 CREATE INDEX sandboxes_by_root ON sandboxes (root_id);
 
 CREATE TABLE events (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  id INTEGER PRIMARY KEY,                     -- counts up; the newest is never deleted, so none is given out twice
   time INTEGER NOT NULL,
   type TEXT NOT NULL,                         -- such as sandbox.running, root.ready
   subject TEXT NOT NULL,                      -- id of the sandbox or root
   data TEXT NOT NULL                          -- JSON
 ) STRICT;
-CREATE INDEX events_by_subject ON events (subject, id);
 
 CREATE TABLE operations (
   id TEXT PRIMARY KEY,

@@ -1,9 +1,14 @@
 import { type DestinationStream, type LoggerOptions, pino } from "pino";
-import pretty from "pino-pretty";
 import type { Config } from "./config.ts";
 
-/** Options and destination of the daemon's log: JSON lines on stdout, or lines for people on a terminal. */
-export const loggerOptions = ({ logLevel, logFormat }: Pick<Config, "logLevel" | "logFormat">): [LoggerOptions, DestinationStream] => {
+/**
+ * Options and destination of the daemon's log: JSON lines on stdout, or lines for people on a terminal.
+ * JSON lines are gathered for at most 50 ms into one write(2); what is left is written when the process ends, and a fatal one at once.
+ */
+export const loggerOptions = async ({
+  logLevel,
+  logFormat,
+}: Pick<Config, "logLevel" | "logFormat">): Promise<[LoggerOptions, DestinationStream]> => {
   const isPretty = logFormat === "pretty" || (logFormat === "auto" && process.stdout.isTTY === true);
   const options: LoggerOptions = {
     level: logLevel,
@@ -12,6 +17,7 @@ export const loggerOptions = ({ logLevel, logFormat }: Pick<Config, "logLevel" |
     formatters: { level: (label) => ({ level: label }) },
     redact: { paths: ["headers.authorization", "req.headers.authorization", "token"], remove: true },
   };
-  if (!isPretty) return [options, pino.destination({ fd: 1, sync: false, minLength: 0 })];
+  if (!isPretty) return [options, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 50 })];
+  const { default: pretty } = await import("pino-pretty");
   return [options, pretty({ sync: true, translateTime: "SYS:HH:MM:ss.l", ignore: "room,reqId" })];
 };

@@ -10,6 +10,7 @@ import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
 import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
+import { releaseStartMemory } from "./host/memory.ts";
 import { HostPreflight } from "./host/preflight.ts";
 import { Proc } from "./host/proc.ts";
 import { HostRootBuilder } from "./host/root-builder.ts";
@@ -94,13 +95,14 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
         { check },
         `launches are refused: ${check.name}: ${check.detail}${check.remedy === null ? "" : `; to mend it: ${check.remedy}`}`,
       );
-    else if (check.status === "degraded") logger.warn({ check }, `${check.name}: ${check.detail}`);
+    else if (check.status === "degraded" && check.name !== "ready-shells") logger.warn({ check }, `${check.name}: ${check.detail}`);
   }
   const recovery = await new Recovery(room, sandboxes.instances, new StateDirectories(config.stateDir)).run();
   logger.info({ recovery }, "recovered");
   await roots.recover({ defaultRoot: config.defaultRoot });
   info.recovered(recovery);
 
+  releaseStartMemory();
   const listeners = new Listeners(app, fromUnix);
   await listeners.openUnix(config.socket, gid);
   if (config.listen !== null) {
@@ -147,7 +149,7 @@ const main = async (): Promise<void> => {
   }
   if (request.kind === "help") return void process.stdout.write(helpText());
   if (request.kind === "version") return void process.stdout.write(`${version}\n`);
-  const logger = pino(...loggerOptions(request.config));
+  const logger = pino(...(await loggerOptions(request.config)));
   try {
     await run(request.config, logger);
   } catch (error) {

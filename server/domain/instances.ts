@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { lifecycle, maybeAlive } from "./lifecycle.ts";
+import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
 import type { Attached, Exit, Gone, Instance, SandboxRow, SupervisorListener } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
@@ -37,9 +36,12 @@ export class Instances implements SupervisorListener {
     const row = this.#room.store.get(id);
     if (row === null || row.exit !== null) return;
     const outcome = lifecycle[row.state].exited;
-    if (outcome.act === "to") enter(this.#room, row, outcome.state, { exit, reason: exit.reason, message: describe(exit) }, { exit });
-    else if (outcome.act === "stay") enter(this.#room, row, row.state, { exit, message: describe(exit) }, { exit });
-    else this.#room.log.warn({ sandbox: id, state: row.state }, "an exit came at a time when none was expected");
+    if (outcome.act === "to") {
+      enter(this.#room, row, outcome.state, { exit, reason: exit.reason, message: describe(exit) }, { exit });
+      this.#watchTeardown(id);
+    }
+    if (outcome.act === "stay") enter(this.#room, row, row.state, { exit, message: describe(exit) }, { exit });
+    if (outcome.act === "ignore") this.#room.log.warn({ sandbox: id, state: row.state }, "an exit came at a time when none was expected");
   }
 
   gone(id: string, gone: Gone): void {
@@ -58,7 +60,7 @@ export class Instances implements SupervisorListener {
     if (outcome.act === "to") {
       const reason = row.reason ?? row.exit?.reason ?? "stopped-by-user";
       const receipt = receiptOf(row, reason, gone);
-      enter(this.#room, row, outcome.state, { reason, receipt, instance: null, bootId: null }, { receipt });
+      enter(this.#room, row, outcome.state, { reason, receipt, instance: null, bootId: null, stopBy: null }, { receipt });
     }
     if (this.#claimed.has(id)) this.#settle(id);
     else this.#release(id);
@@ -78,18 +80,18 @@ export class Instances implements SupervisorListener {
     const releasing = this.#releasing.get(id);
     if (releasing !== undefined) return releasing.then(() => true);
     if (row === null || !maybeAlive(row.state)) return true;
-    const timer = new AbortController();
-    let wake = () => {};
-    const done = new Promise<boolean>((resolve) => {
-      wake = () => resolve(true);
-      this.#waiters(id).add(wake);
+    return new Promise<boolean>((resolve) => {
+      const waiters = this.#waiters(id);
+      const timer = setTimeout(() => {
+        waiters.delete(wake);
+        resolve(false);
+      }, milliseconds);
+      const wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      waiters.add(wake);
     });
-    try {
-      return await Promise.race([done, sleep(milliseconds, false, { signal: timer.signal })]);
-    } finally {
-      timer.abort();
-      this.#waiting.get(id)?.delete(wake);
-    }
   }
 
   /** Resolves when the supervisor of an ended run has given up its socket; a new launch under this id has to wait for it. */
@@ -111,9 +113,16 @@ export class Instances implements SupervisorListener {
     const now = this.#room.store.get(row.id);
     if (now === null || !maybeAlive(now.state)) return this.#settle(row.id);
     const receipt = gone && receiptOf(now, reason, gone);
-    enter(this.#room, now, "failed", { reason, message, receipt, instance: null, bootId: null }, { receipt });
+    enter(this.#room, now, "failed", { reason, message, receipt, instance: null, bootId: null, stopBy: null }, { receipt });
     await this.#room.persistence.durable();
     this.#settle(row.id);
+  }
+
+  /** After an end by itself nobody waits for the teardown; its deadline is watched here. */
+  #watchTeardown(id: string): void {
+    void this.ended(id, deadlines.stopping ?? 0).then((ended) => {
+      if (!ended) this.#room.log.error({ sandbox: id }, "the teardown of a sandbox that ended by itself takes too long");
+    });
   }
 
   async #findAgain(id: string, message: string): Promise<void> {

@@ -1,13 +1,12 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { capabilityMask } from "./capabilities.ts";
 import { namespaceSwitches } from "./definition.ts";
 import { environmentOf } from "./definitions.ts";
 import { DomainError } from "./errors.ts";
 import type { Instances } from "./instances.ts";
-import { deadlines } from "./lifecycle.ts";
 import { kernelName } from "./namespace-rules.ts";
 import type { LaunchOrder, SandboxRow } from "./ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
+import { endUnknown } from "./unknown-instances.ts";
 
 const cpuPeriodMicroseconds = 100_000;
 
@@ -69,11 +68,17 @@ export class Launches {
 
   /**
    * Launches a sandbox whose row is at rest, or was just inserted in the state `starting`. `begin` writes the intent and
-   * gives the row; it runs once a former run's supervisor is released and the machine is known to be able.
-   * @throws DomainError of the launch; the row is then left in `starting` for the caller to settle
+   * gives the row; it runs once a former run's supervisor is released and the machine is known to be able. `undo` settles
+   * the row when that fails, before anybody who waits for this launch goes on.
+   * @throws DomainError of the launch
    */
-  launch(id: string, begin: () => SandboxRow): Promise<SandboxRow> {
-    const work = this.#launch(id, begin).finally(() => this.#running.delete(id));
+  launch(id: string, begin: () => SandboxRow, undo: (error: Error) => Promise<void>): Promise<SandboxRow> {
+    const work = this.#launch(id, begin)
+      .catch(async (error: Error) => {
+        await undo(error);
+        throw error;
+      })
+      .finally(() => this.#running.delete(id));
     this.#running.set(id, work);
     return work;
   }
@@ -102,14 +107,11 @@ export class Launches {
     return running;
   }
 
+  /** A supervisor may be there, or come to be: the launcher was cut off or took too long. */
   async #endUnanswered(id: string): Promise<void> {
     this.#instances.claim(id);
     try {
-      const { state } = await this.#room.supervisors.attach(id);
-      const deadline = Date.now() + (deadlines.stopping ?? 0);
-      if (state !== "gone") await this.#room.supervisors.stop(id, 0);
-      for (let now = state; now !== "gone" && Date.now() < deadline; now = (await this.#room.supervisors.attach(id)).state) await sleep(20);
-      await this.#room.supervisors.release(id);
+      await endUnknown(this.#room.supervisors, id, lateMilliseconds);
     } catch (error) {
       this.#room.log.warn({ sandbox: id, err: error }, "no supervisor answers after a launch without an answer");
     } finally {
@@ -118,5 +120,9 @@ export class Launches {
   }
 }
 
+/** How long a supervisor is waited for after a launch that was not answered. */
+const lateMilliseconds = 2_000;
+
 /** Whether the launcher answered that it did not launch, as opposed to not answering. */
-const isRefusal = (error: unknown): boolean => error instanceof DomainError && error.code !== "launcher-unavailable";
+const isRefusal = (error: unknown): boolean =>
+  error instanceof DomainError && error.code !== "launcher-unavailable" && error.code !== "deadline-exceeded";

@@ -95,6 +95,8 @@ export interface SandboxRow {
   receipt: Receipt | null;
   createdAt: number;
   startedAt: number | null;
+  /** When the grace of an order to stop is over; null unless there is one. */
+  stopBy: number | null;
 }
 
 export interface SandboxFilter {
@@ -112,8 +114,10 @@ export interface SandboxStore {
   /** By id, else by name. */
   find(nameOrId: string): SandboxRow | null;
   get(id: string): SandboxRow | null;
-  /** Writes name, labels, generation and all that changes at run time; the definition is written once, by `insert`. @throws DomainError `name-taken` */
+  /** Writes state, reason and all that changes at run time; the definition is written once, by `insert`. */
   update(row: SandboxRow): void;
+  /** Writes name, labels and generation. @throws DomainError `name-taken` */
+  relabel(row: SandboxRow): void;
   remove(id: string): void;
   list(filter: SandboxFilter): SandboxRow[];
   /** Rows that may have something alive: starting, running, paused, stopping. */
@@ -207,6 +211,8 @@ export interface Supervisors {
   attach(id: string): Promise<Attached>;
   stop(id: string, graceMilliseconds: number): Promise<void>;
   release(id: string): Promise<void>;
+  /** Removes the socket of a supervisor that is no more; one that answers keeps it. */
+  discard(id: string): Promise<void>;
   /** Closes all connections; the supervisors live on. */
   close(): void;
 }

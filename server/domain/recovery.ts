@@ -4,6 +4,8 @@ import { deadlines, lifecycle } from "./lifecycle.ts";
 import type { Attached, Instance, SandboxRow } from "./ports.ts";
 import { isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
+import { endInstance } from "./stops.ts";
+import { endUnknown } from "./unknown-instances.ts";
 
 /** Directories of sandboxes' files, which no row may know of. */
 export interface SandboxDirectories {
@@ -91,24 +93,22 @@ export class Recovery {
     else enter(this.#room, row, row.state, changes);
     (attached.state === "running" ? this.#report.adopted : this.#report.ended).push(row.id);
     this.#instances.apply(row.id, attached);
-    // The order to stop may have been given, or not, before the daemon died; a second one can only shorten the grace.
-    if (row.state === "stopping" && attached.state === "running") await this.#room.supervisors.stop(row.id, 10_000);
+    // The order to stop may not have been given before the daemon died; where it was, a second one can only shorten the grace.
+    if (row.state === "stopping" && attached.state === "running") {
+      void endInstance(this.#room, this.#instances, row.id, Math.max(0, (row.stopBy ?? 0) - Date.now()));
+    }
     if (attached.state === "gone") await this.#instances.ended(row.id, deadlines.stopping ?? 0);
   }
 
-  /** A supervisor without a row that may be alive: of a creation that nobody was answered, or a deletion half done. */
+  /** A supervisor without a row that may be alive: of a creation that nobody was answered, or a release not given. */
   async #stopOrphan(id: string): Promise<void> {
-    this.#report.orphansStopped.push(id);
-    const { state } = await this.#room.supervisors.attach(id);
-    if (state !== "gone") await this.#room.supervisors.stop(id, 0);
-    const deadline = Date.now() + (deadlines.stopping ?? 0);
-    let now = state;
-    while (now !== "gone" && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      now = (await this.#room.supervisors.attach(id)).state;
+    try {
+      await endUnknown(this.#room.supervisors, id, 0);
+      this.#report.orphansStopped.push(id);
+    } catch (error) {
+      await this.#room.supervisors.discard(id);
+      throw error;
     }
-    if (now !== "gone") throw new Error("its supervisor did not end it in time");
-    await this.#room.supervisors.release(id);
   }
 
   async #removeDirectories(): Promise<void> {

@@ -56,7 +56,7 @@ export class Removals {
     if (ran) {
       this.#instances.claim(id);
       const outcome = lifecycle[before.state].delete;
-      if (outcome.act === "to") enter(this.#room, before, outcome.state, { reason: "stopped-by-user", message: null });
+      if (outcome.act === "to") enter(this.#room, before, outcome.state, { reason: "stopped-by-user", message: null, stopBy: Date.now() });
       await endInstance(this.#room, this.#instances, id, 0);
     }
     const row = need(this.#room, id);

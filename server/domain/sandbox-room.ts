@@ -40,12 +40,14 @@ export const enter = (
   changes: Partial<SandboxRow> = {},
   data: Record<string, unknown> = {},
 ): SandboxRow => {
-  const next: SandboxRow = { ...row, ...changes, state, since: state === row.state ? row.since : Date.now() };
+  // The caller's row may be from before an await; name and labels can have changed since.
+  const now = room.store.get(row.id) ?? row;
+  const next: SandboxRow = { ...now, ...changes, state, since: state === now.state ? now.since : Date.now() };
   room.persistence.transaction(() => {
     room.store.update(next);
     room.events.append(`sandbox.${state}`, row.id, { name: next.name, reason: next.reason, ...data });
   });
-  room.log.debug({ sandbox: row.id, from: row.state, to: state, reason: next.reason }, "sandbox changed its state");
+  room.log.debug({ sandbox: row.id, from: now.state, to: state, reason: next.reason }, "sandbox changed its state");
   return next;
 };
 

@@ -55,6 +55,7 @@ export class Sandboxes {
       receipt: null,
       createdAt: now,
       startedAt: null,
+      stopBy: null,
     };
     const insert = (): SandboxRow => {
       this.#room.persistence.transaction(() => {
@@ -69,12 +70,7 @@ export class Sandboxes {
       await this.#room.persistence.durable();
       return reportFor(this.#room, row);
     }
-    try {
-      return reportFor(this.#room, await this.#launches.launch(id, insert));
-    } catch (error) {
-      await this.#removals.forget(id);
-      throw error;
-    }
+    return reportFor(this.#room, await this.#launches.launch(id, insert, () => this.#removals.forget(id)));
   }
 
   get(nameOrId: string): Report {
@@ -107,7 +103,7 @@ export class Sandboxes {
     const labels = changes.labels ?? row.labels;
     const next: SandboxRow = { ...row, name, labels, definition: { ...row.definition, name, labels }, generation: row.generation + 1 };
     this.#room.persistence.transaction(() => {
-      this.#room.store.update(next);
+      this.#room.store.relabel(next);
       this.#room.events.append("sandbox.changed", row.id, { name, labels, generation: next.generation });
     });
     await this.#room.persistence.durable();
@@ -122,22 +118,8 @@ export class Sandboxes {
     if (current !== null) return reportFor(this.#room, await current);
     const outcome = this.#decide(row, "start");
     if (outcome !== "starting") return reportFor(this.#room, row);
-    try {
-      return reportFor(
-        this.#room,
-        await this.#launches.launch(id, () => {
-          const fresh = need(this.#room, id);
-          return enter(this.#room, fresh, "starting", { reason: null, message: null, exit: null, receipt: null, startedAt: null });
-        }),
-      );
-    } catch (error) {
-      const left = this.#room.store.get(id);
-      if (left?.state === "starting") {
-        enter(this.#room, left, "failed", { reason: "launch-failed", message: (error as Error).message });
-        await this.#room.persistence.durable();
-      }
-      throw error;
-    }
+    const begin = () => enter(this.#room, row, "starting", { reason: null, message: null, exit: null, receipt: null, startedAt: null });
+    return reportFor(this.#room, await this.#launches.launch(id, begin, (error) => this.#fail(id, error)));
   }
 
   async stop(nameOrId: string, graceSeconds: number): Promise<Report> {
@@ -166,6 +148,14 @@ export class Sandboxes {
     if (receipt === null)
       throw new DomainError("not-found", `the sandbox "${name}" has no receipt: no run of it has been torn down since its last start`);
     return receipt;
+  }
+
+  async #fail(id: string, error: Error): Promise<void> {
+    const row = this.#room.store.get(id);
+    const outcome = row && lifecycle[row.state]["launch-failed"];
+    if (row === null || outcome?.act !== "to") return;
+    enter(this.#room, row, outcome.state, { reason: "launch-failed", message: error.message, instance: null, bootId: null });
+    await this.#room.persistence.durable();
   }
 
   async #resolveRoot(nameOrId: string): Promise<RootReference> {

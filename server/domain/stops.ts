@@ -22,7 +22,9 @@ export class Stops {
     const row = need(this.#room, id);
     const outcome = lifecycle[row.state][verb];
     if (!maybeAlive(row.state)) return row;
-    if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null });
+    const stopBy = Math.min(row.stopBy ?? Number.MAX_SAFE_INTEGER, Date.now() + graceMilliseconds);
+    if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null, stopBy });
+    else enter(this.#room, row, row.state, { stopBy });
     await endInstance(this.#room, this.#instances, id, graceMilliseconds);
     await this.#room.persistence.durable();
     return need(this.#room, id);

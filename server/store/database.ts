@@ -13,20 +13,33 @@ import { closeSync, fdatasync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import SQLite from "better-sqlite3";
 import type { Persistence } from "../domain/ports.ts";
+import { checkpoint } from "./checkpointer.ts";
 import { migrate } from "./migrations.ts";
+
+/** The log is cut to this size when it begins anew after a burst. */
+const keptLogBytes = 16_777_216;
+/** Beyond this many pages (64 MB) the rest of a checkpoint is done at once, so that a load without a pause cannot keep the log growing. */
+const longLogPages = 16_384;
+/** Commits between two checkpoints: some 2,000 pages of the log, 8 MB. */
+const checkpointCommits = 500;
 
 export type Statement<Parameters extends unknown[], Row> = SQLite.Statement<Parameters, Row>;
 
 export class Database implements Persistence {
+  readonly #path: string;
   readonly #connection: SQLite.Database;
   readonly #statements = new Map<string, SQLite.Statement<unknown[], unknown>>();
   readonly #log: number;
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;
   #inTransaction = false;
+  #commits = 0;
+  #checkpointing: Promise<void> | null = null;
+  readonly #onRollback: (() => void)[] = [];
 
   /** Opens or makes the database, migrates it, checks it. @throws Error with a message for the operator */
   constructor(path: string) {
+    this.#path = path;
     this.#connection = new SQLite(path);
     try {
       this.#connection.pragma("journal_mode = WAL");
@@ -38,6 +51,8 @@ export class Database implements Persistence {
       fsyncSync(directory);
       closeSync(directory);
       this.#connection.pragma("synchronous = NORMAL");
+      this.#connection.pragma("wal_autocheckpoint = 0");
+      this.#connection.pragma(`journal_size_limit = ${keptLogBytes}`);
     } catch (error) {
       this.#connection.close();
       throw error;
@@ -62,13 +77,21 @@ export class Database implements Persistence {
     try {
       const result = work();
       this.prepare("COMMIT").run();
+      this.#commits += 1;
+      if (this.#commits % checkpointCommits === 0) this.#checkpoint();
       return result;
     } catch (error) {
       if (this.#connection.inTransaction) this.prepare("ROLLBACK").run();
+      for (const forget of this.#onRollback) forget();
       throw error;
     } finally {
       this.#inTransaction = false;
     }
+  }
+
+  /** Calls `forget` whenever a transaction was undone: what was remembered from within it never was. */
+  onRollback(forget: () => void): void {
+    this.#onRollback.push(forget);
   }
 
   durable(): Promise<void> {
@@ -97,8 +120,23 @@ export class Database implements Persistence {
     return this.prepare<[], { version: string }>("SELECT sqlite_version() AS version").get()?.version ?? "unknown";
   }
 
+  #checkpoint(): void {
+    this.#checkpointing ??= checkpoint(this.#path)
+      .then(
+        ({ log, checkpointed }) => {
+          if (log > longLogPages && checkpointed < log) this.#connection.pragma("wal_checkpoint(PASSIVE)");
+        },
+        // The log only grows until the next attempt.
+        () => {},
+      )
+      .finally(() => {
+        this.#checkpointing = null;
+      });
+  }
+
   /** Everything durable, checkpointed and closed. */
   async close(): Promise<void> {
+    await this.#checkpointing;
     await this.durable();
     this.#statements.clear();
     this.#connection.close();

@@ -21,8 +21,10 @@ interface Stored {
   receipt: string | null;
   created_at: number;
   started_at: number | null;
+  stop_by: number | null;
 }
 
+const recentRows = 256;
 const select = "SELECT s.*, r.name AS root_name FROM sandboxes s LEFT JOIN roots r ON r.id = s.root_id";
 
 const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
@@ -51,18 +53,25 @@ const columnsOf = (stored: Stored): Omit<SandboxRow, "definition" | "labels"> =>
   receipt: parse(stored.receipt),
   createdAt: stored.created_at,
   startedAt: stored.started_at,
+  stopBy: stored.stop_by,
 });
 
 export class SandboxTable implements SandboxStore {
   readonly #database: Database;
+  /**
+   * The rows used last, by id: a launch or a stop looks at its row at every step. This process alone writes the database
+   * (daemon-lock.ts), and nobody changes a row in place.
+   */
+  readonly #recent = new Map<string, SandboxRow>();
 
   constructor(database: Database) {
     this.#database = database;
+    database.onRollback(() => this.#recent.clear());
   }
 
   insert(row: SandboxRow): void {
-    const sql = `INSERT INTO sandboxes (id, name, root_id, definition, labels, generation, state, reason, message, since, exit, instance, boot_id, receipt, created_at, started_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+    const sql = `INSERT INTO sandboxes (id, name, root_id, definition, labels, generation, state, reason, message, since, exit, instance, boot_id, receipt, created_at, started_at, stop_by)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
     const {
       id,
       name,
@@ -80,6 +89,7 @@ export class SandboxTable implements SandboxStore {
       receipt,
       createdAt,
       startedAt,
+      stopBy,
     } = row;
     const values = [
       id,
@@ -98,8 +108,10 @@ export class SandboxTable implements SandboxStore {
       json(receipt),
       createdAt,
       startedAt,
+      stopBy,
     ];
     named(name, () => this.#database.prepare<unknown[], never>(sql).run(...values));
+    this.#remember(row);
   }
 
   find(nameOrId: string): SandboxRow | null {
@@ -107,32 +119,26 @@ export class SandboxTable implements SandboxStore {
   }
 
   get(id: string): SandboxRow | null {
-    return this.#one(`${select} WHERE s.id = ?`, id);
+    return this.#recent.get(id) ?? this.#remember(this.#one(`${select} WHERE s.id = ?`, id));
   }
 
   update(row: SandboxRow): void {
-    const sql = `UPDATE sandboxes SET name = ?, labels = ?, generation = ?, state = ?, reason = ?, message = ?, since = ?, exit = ?, instance = ?, boot_id = ?, receipt = ?, started_at = ?
+    // Only what a transition changes: an UPDATE that names an indexed column rewrites its index, a page of the log for each.
+    const sql = `UPDATE sandboxes SET state = ?, reason = ?, message = ?, since = ?, exit = ?, instance = ?, boot_id = ?, receipt = ?, started_at = ?, stop_by = ?
       WHERE id = ?`;
-    const { id, name, labels, generation, state, reason, message, since, exit, instance, bootId, receipt, startedAt } = row;
-    const values = [
-      name,
-      json(labels),
-      generation,
-      state,
-      reason,
-      message,
-      since,
-      json(exit),
-      json(instance),
-      bootId,
-      json(receipt),
-      startedAt,
-      id,
-    ];
-    named(name, () => this.#database.prepare<unknown[], never>(sql).run(...values));
+    const { id, state, reason, message, since, exit, instance, bootId, receipt, startedAt, stopBy } = row;
+    const values = [state, reason, message, since, json(exit), json(instance), bootId, json(receipt), startedAt, stopBy, id];
+    if (this.#database.prepare<unknown[], never>(sql).run(...values).changes > 0) this.#remember(row);
+  }
+
+  relabel(row: SandboxRow): void {
+    const { id, name, labels, generation } = row;
+    const statement = this.#database.prepare<unknown[], never>("UPDATE sandboxes SET name = ?, labels = ?, generation = ? WHERE id = ?");
+    if (named(name, () => statement.run(name, json(labels), generation, id).changes) > 0) this.#remember(row);
   }
 
   remove(id: string): void {
+    this.#recent.delete(id);
     this.#database.prepare<[string], never>("DELETE FROM sandboxes WHERE id = ?").run(id);
   }
 
@@ -182,15 +188,24 @@ export class SandboxTable implements SandboxStore {
     return Object.fromEntries(rows.map(({ state, n }) => [state, n]));
   }
 
+  #remember<Row extends SandboxRow | null>(row: Row): Row {
+    if (row === null) return row;
+    this.#recent.delete(row.id);
+    this.#recent.set(row.id, row);
+    const [oldest] = this.#recent.size > recentRows ? this.#recent.keys() : [];
+    if (oldest !== undefined) this.#recent.delete(oldest);
+    return row;
+  }
+
   #one(sql: string, value: string): SandboxRow | null {
     const stored = this.#database.prepare<[string], Stored>(sql).get(value);
     return stored === undefined ? null : rowOf(stored);
   }
 }
 
-const named = (name: string, write: () => void): void => {
+const named = <Result>(name: string, write: () => Result): Result => {
   try {
-    write();
+    return write();
   } catch (error) {
     if ((error as { code?: string }).code === "SQLITE_CONSTRAINT_UNIQUE")
       throw new DomainError("name-taken", `a sandbox named "${name}" exists`, { cause: error });

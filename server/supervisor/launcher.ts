@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DomainError } from "../domain/errors.ts";
 import type { Gone, Instance, Launcher, LauncherFacts, LaunchOrder, Logger } from "../domain/ports.ts";
-import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
+import { Connection, ConnectionLostError, RefusedError, ReplyTimeoutError } from "./connection.ts";
 import { Fields } from "./fields.ts";
 import { launchFailure, launchFields } from "./launch.ts";
 import type { Field, Message, MessageName } from "./protocol.ts";
@@ -102,6 +102,8 @@ export class LauncherClient implements Launcher {
       return await connection.request(name, fields, expects, timeout);
     } catch (error) {
       if (error instanceof RefusedError) throw error;
+      if (error instanceof ReplyTimeoutError)
+        throw new DomainError("deadline-exceeded", `the launcher gave ${error.message}`, { cause: error });
       throw new DomainError("launcher-unavailable", `the launcher gave no answer to ${name}: ${(error as Error).message}`, {
         cause: error,
       });

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError } from "../domain/errors.ts";
 import type { Attached, InstanceState, Logger, SupervisorListener, Supervisors } from "../domain/ports.ts";
@@ -73,6 +73,15 @@ export class SupervisorClients implements Supervisors {
       if (!(error instanceof ConnectionLostError)) throw unavailable(id, error);
     } finally {
       attachment.connection.close();
+    }
+  }
+
+  async discard(id: string): Promise<void> {
+    const path = join(this.#directory, `${id}.sock`);
+    try {
+      (await Connection.open(path)).close();
+    } catch (error) {
+      if (error instanceof ConnectionLostError && error.errno === "ECONNREFUSED") await rm(path, { force: true });
     }
   }
 

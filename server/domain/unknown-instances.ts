@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { deadlines } from "./lifecycle.ts";
+import type { Attached, Supervisors } from "./ports.ts";
+
+const pollMilliseconds = 20;
+
+const attachWithin = async (supervisors: Supervisors, id: string, milliseconds: number): Promise<Attached> => {
+  const deadline = Date.now() + milliseconds;
+  for (;;) {
+    try {
+      return await supervisors.attach(id);
+    } catch (error) {
+      if (Date.now() >= deadline) throw error;
+      await sleep(pollMilliseconds * 5);
+    }
+  }
+};
+
+/**
+ * Ends an instance that no row stands for: kills it, waits until nothing is left, releases its supervisor.
+ * @param patience milliseconds that its supervisor is waited for where it does not answer yet
+ * @throws DomainError `launcher-unavailable` when no supervisor answers; Error when it does not end in time
+ */
+export const endUnknown = async (supervisors: Supervisors, id: string, patience: number): Promise<void> => {
+  const { state } = await attachWithin(supervisors, id, patience);
+  if (state !== "gone") await supervisors.stop(id, 0);
+  const deadline = Date.now() + (deadlines.stopping ?? 0);
+  for (let now = state; now !== "gone"; now = (await supervisors.attach(id)).state) {
+    if (Date.now() >= deadline) throw new Error("its supervisor did not end it in time");
+    await sleep(pollMilliseconds);
+  }
+  await supervisors.release(id);
+};
