@@ -47,11 +47,20 @@ const isOwn = (policy: AccessPolicy, text: string): boolean => {
   return isIP(found.host) !== 0;
 };
 
+/** The host that a request is meant for: a target in absolute form has precedence over the Host header (RFC 9112, section 3.2.2). */
+const targetHost = ({ raw }: FastifyRequest): string | undefined =>
+  /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(raw.url ?? "")?.[1] ?? raw.headers.host;
+
+/** What browsers say of requests by pages of this daemon, and of addresses typed by people (https://www.w3.org/TR/fetch-metadata/). */
+const ownSites: readonly (string | string[] | undefined)[] = [undefined, "same-origin", "none"];
+
 const checkOrigin = (policy: AccessPolicy, request: FastifyRequest, unix: boolean): void => {
-  const { origin, host } = request.headers;
+  const { origin } = request.headers;
+  const host = targetHost(request);
+  if (host === undefined && request.raw.httpVersion === "1.1") throw new DomainError("invalid-request", "HTTP/1.1 needs a Host header");
   if (!unix && !isOwn(policy, host ?? ""))
     throw new DomainError("misdirected-request", "the Host header names another host or port than this daemon's");
-  if (request.headers["sec-fetch-site"] === "cross-site")
+  if (!ownSites.includes(request.headers["sec-fetch-site"]))
     throw new DomainError("forbidden", "requests from pages of other sites are refused");
   if (origin === undefined) return;
   const own = origin.startsWith("http://") && isOwn(policy, origin.slice(7)) && (unix || origin.slice(7) === host);

@@ -3,8 +3,8 @@ import { DomainError } from "../domain/errors.ts";
 import { methodTable } from "./methods.ts";
 import { problemOf, refusalOf } from "./problems.ts";
 
-/** The path without its query: what a problem names as its instance, so that no parameter's value is echoed. */
-const pathOf = (url: string): string => url.split("?", 1)[0]?.slice(0, 1024) ?? "/";
+/** The path without its query: what a problem names as its instance, so that no parameter's value is echoed. "/" for a target without a path. */
+const pathOf = (url: string): string => /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?(\/[^?#]*)/i.exec(url)?.[1]?.slice(0, 1024) ?? "/";
 
 /** Answers any error as a problem document; what nobody foresaw becomes a generic 500, and its cause stays in the log. */
 export const answerFailure = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {

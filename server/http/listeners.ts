@@ -12,7 +12,9 @@ const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTime
  * A server with limits that hold on every listener. Fastify sets `requestTimeout` 0 on servers it makes itself, and so
  * turns Node's own limit off (https://nodejs.org/api/http.html#serverrequesttimeout).
  */
-export const createHttpServer = (handler: RequestListener): Server => createServer({ ...timeouts, maxHeaderSize: 16_384 }, handler);
+export const createHttpServer = (handler: RequestListener): Server =>
+  // A missing Host is refused by the application, as a problem document; Node's own refusal has no body.
+  createServer({ ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false }, handler);
 
 /** What Node's parser refuses before there is a request: answered as a problem document all the same. */
 export const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
