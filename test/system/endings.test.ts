@@ -39,7 +39,7 @@ describe("a main process that ends", () => {
   });
 
   it("takes what it left running along", async () => {
-    const { id, process } = await host.run({ command: bash("setsid sleep 1000 & sleep 1000 & sleep 0.1; exit 4") });
+    const { id, process } = await host.run({ command: bash("set -m; sleep 1000 & sleep 1000 & sleep 0.1; exit 4") });
     const cgroup = host.cgroupOf(process.pid);
     expect(await host.reaches(id, "stopped")).toMatchObject({ exit: { code: 4 } });
     expect(host.cgroups().filter((path) => path.endsWith(cgroup))).toEqual([]);
