@@ -113,7 +113,8 @@ static int start_shell(struct instance *instance, struct shell *shell, struct fa
     errno = EPROTO;
     return fail(failure, LAYER_SUPERVISOR, "the shell says something else");
   }
-  return 0;
+  /* The command's own: it stays in them or is cloned into them. A command that ends at once has none to be read any more. */
+  return process_namespaces(instance->shell, instance->ns_inode) < 0 ? fail(failure, LAYER_SUPERVISOR, "read the shell's namespaces") : 0;
 }
 
 int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure) {
@@ -189,12 +190,13 @@ static int send_mounts(struct instance *instance, const struct definition *defin
   return result;
 }
 
-/* Who the command is, read while it starts: the init reaps nothing before the supervisor's word, so the number is still its own. */
+/* Who the command is, read while it starts: nobody reaps it before the supervisor's word, so the number is still its own even when
+ * it has ended. */
 static int identify(struct instance *instance, pid_t main, struct failure *failure) {
   instance->main = main;
   instance->main_start_ticks = process_start_ticks(main);
   instance->main_inside = process_pid_inside(main);
-  if (main <= 0 || !instance->main_start_ticks || !instance->main_inside || process_namespaces(main, instance->ns_inode) < 0)
+  if (main <= 0 || !instance->main_start_ticks || !instance->main_inside)
     return fail(failure, LAYER_SUPERVISOR, "read process %d", (int)main);
   return 0;
 }
