@@ -38,6 +38,11 @@ describe("a main process that ends", () => {
     expect(receipt).toMatchObject({ id, complete: true, remaining: [], namespaces: { pid: namespaces.pid.inode } });
   });
 
+  it.each([true, false])("at once is told as truly, many at a time, with an init of %s", async (init) => {
+    const reports = await Promise.all(Array.from({ length: 20 }, () => host.run({ command: ["/bin/true"], init })));
+    for (const { id } of reports) expect(await host.reaches(id, "stopped")).toMatchObject({ exit: { reason: "exited", code: 0 } });
+  });
+
   it("takes what it left running along", async () => {
     const { id, process } = await host.run({ command: bash("set -m; sleep 1000 & sleep 1000 & sleep 0.1; exit 4") });
     const cgroup = host.cgroupOf(process.pid);
