@@ -83,8 +83,8 @@ describe("the commands in the README", () => {
   let directory: string;
 
   beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), "unshared-readme-"));
     daemon = await Daemon.start();
+    directory = mkdtempSync(join(tmpdir(), "unshared-readme-"));
   });
   afterAll(async () => {
     const { body } = await daemon.request("GET", "/v1/sandboxes?limit=1000");
