@@ -31,8 +31,9 @@ import { SandboxTable } from "./store/sandboxes.ts";
 import { LauncherClient } from "./supervisor/launcher.ts";
 import { SupervisorClients } from "./supervisor/supervisors.ts";
 
-/** Milliseconds that running requests get to finish after TERM; the whole end takes under 5 s. */
-const finishMilliseconds = 4_000;
+/** Milliseconds that running requests get to finish after TERM, and that the whole end may take. */
+const finishMilliseconds = 3_000;
+const endMilliseconds = 4_500;
 
 const run = async (config: Config, logger: Logger): Promise<void> => {
   const gid = groupId("unshared");
@@ -104,10 +105,17 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
 
   releaseStartMemory();
   const listeners = new Listeners(app, fromUnix);
-  await listeners.openUnix(config.socket, gid);
-  if (config.listen !== null) {
-    const port = await listeners.openTcp(config.listen.host, config.listen.port);
-    access.tcp = { host: config.listen.host, port };
+  try {
+    await listeners.openUnix(config.socket, gid);
+    if (config.listen !== null) {
+      const port = await listeners.openTcp(config.listen.host, config.listen.port);
+      access.tcp = { host: config.listen.host, port };
+    }
+  } catch (error) {
+    // The launcher that was started for the checks above would outlive a daemon that nobody can ask.
+    await Promise.all([listeners.close(0), operations.shutDown()]);
+    await launcher.close();
+    throw error;
   }
   logger.info({ socket: config.socket, tcp: access.tcp, pid: process.pid, version }, "listening");
 
@@ -117,7 +125,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     ending = true;
     logger.info({ signal }, "shutting down; sandboxes run on");
     info.shutDown();
-    setTimeout(() => process.exit(1), finishMilliseconds + 800).unref();
+    setTimeout(() => process.exit(1), endMilliseconds).unref();
     await Promise.all([listeners.close(finishMilliseconds), operations.shutDown()]);
     await app.close();
     supervisors.close();

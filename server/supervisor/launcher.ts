@@ -24,6 +24,8 @@ export interface LauncherOptions {
 const startMilliseconds = 5_000;
 const replyMilliseconds = 10_000;
 const cleanMilliseconds = 60_000;
+/** How long its orderly end is waited for. */
+const endMilliseconds = 500;
 
 /**
  * The daemon's end of RUN_DIR/launcher.sock. Where nobody answers, the launcher is started as a detached process of its own
@@ -89,8 +91,8 @@ export class LauncherClient implements Launcher {
         connection.onClose = () => resolve();
       });
       await connection
-        .request("END", [], "DONE", 1_000)
-        .then(() => Promise.race([ended, sleep(1_000)]))
+        .request("END", [], "DONE", endMilliseconds)
+        .then(() => Promise.race([ended, sleep(endMilliseconds)]))
         .catch((error: unknown) => this.#log.warn({ err: error }, "the launcher did not take its end"));
     }
     connection.close();

@@ -25,8 +25,13 @@ export const messageTypes = {
   INPUT: 23,
   RESIZE: 24,
   RELEASE: 25,
+  EXEC: 26,
+  STARTED: 27,
+  FORGET: 28,
   EXITED: 32,
   GONE: 33,
+  "PROCESS-EXITED": 34,
+  FORGOTTEN: 35,
   ERROR: 64,
 } as const;
 export type MessageName = keyof typeof messageTypes;
