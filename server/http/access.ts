@@ -57,7 +57,9 @@ const ownSites: readonly (string | string[] | undefined)[] = [undefined, "same-o
 const checkOrigin = (policy: AccessPolicy, request: FastifyRequest, unix: boolean): void => {
   const { origin } = request.headers;
   const host = targetHost(request);
-  if (host === undefined && request.raw.httpVersion === "1.1") throw new DomainError("invalid-request", "HTTP/1.1 needs a Host header");
+  const hosts = request.raw.headersDistinct["host"]?.length ?? 0;
+  if (hosts > 1 || (hosts === 0 && request.raw.httpVersion === "1.1"))
+    throw new DomainError("invalid-request", "HTTP/1.1 needs one Host header");
   if (!unix && !isOwn(policy, host ?? ""))
     throw new DomainError("misdirected-request", "the Host header names another host or port than this daemon's");
   if (!ownSites.includes(request.headers["sec-fetch-site"]))

@@ -1,4 +1,5 @@
-import Fastify, { type FastifyInstance, LogController } from "fastify";
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
+import { DomainError } from "../domain/errors.ts";
 import { type AccessPolicy, authorization } from "./access.ts";
 import { bodies, bodyLimit } from "./bodies.ts";
 import { documentation } from "./documentation.ts";
@@ -20,6 +21,13 @@ export type App = FastifyInstance;
 /** Each takes the services and gives a fastify plugin; a new room of routes is added to this list. */
 const routes = [healthRoutes, infoRoutes, sandboxRoutes, namespaceRoutes, rootRoutes, operationRoutes];
 
+/** One line for each request. A token that somebody put into the query by mistake is not written down. */
+const logRequest = (request: FastifyRequest, reply: FastifyReply): void => {
+  const milliseconds = Math.round(reply.elapsedTime * 100) / 100;
+  const url = request.url.replaceAll(/([?&][^=&]*token=)[^&]*/gi, "$1...");
+  request.log.info({ method: request.method, url, status: reply.statusCode, milliseconds }, "request");
+};
+
 /** Builds the application: routes, checks, documents. It never listens; see `listeners.ts`. */
 export const buildApp = async (services: Services, access: AccessPolicy): Promise<App> => {
   const app = Fastify({
@@ -30,7 +38,10 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
     serverFactory: (handler) => createHttpServer(handler),
     clientErrorHandler: (error, socket) => answerClientError(error, socket),
     // What the router itself refuses, such as a path with a broken escape, has no route and no hooks.
-    frameworkErrors: (error, request, reply) => void answerFailure(error, request as never, reply as never),
+    frameworkErrors: (error, request, reply) => {
+      answerFailure(error, request as never, reply as never);
+      logRequest(request as never, reply as never);
+    },
     // Longer than any head: what a parameter may be is said by its schema.
     routerOptions: { maxParamLength: 16_384 },
     requestIdHeader: false,
@@ -40,9 +51,15 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   app.setValidatorCompiler(validators());
   for (const schema of sharedSchemas) app.addSchema(schema);
   app.addHook("onResponse", (request, reply, done) => {
-    const milliseconds = Math.round(reply.elapsedTime * 100) / 100;
-    request.log.info({ method: request.method, url: request.url, status: reply.statusCode, milliseconds }, "request");
+    logRequest(request, reply);
     done();
+  });
+  // On connections that are open already, requests still come when the listeners take no new ones.
+  app.addHook("onRequest", (request, reply, done) => {
+    const { ready, detail } = services.info.readiness();
+    if (ready || request.routeOptions.url === "/healthz") return done();
+    void reply.header("connection", "close");
+    done(new DomainError("shutting-down", detail));
   });
   failures(app);
   bodies(app);
