@@ -1,0 +1,181 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { expect } from "vitest";
+import { HostRootBuilder } from "../../server/host/root-builder.ts";
+import { eventually } from "./eventually.ts";
+import { RawClient, type Reply, type Values } from "./raw-client.ts";
+import { Sandbox } from "./sandbox-fixture.ts";
+import { cgroupsBelow, cgroupTrees, ownMounts, processesWith } from "./witness.ts";
+
+const program = resolve(import.meta.dirname, "../../build/sanitize/unshared-supervisor");
+const binaries = ["bash", "cat", "sleep", "ls", "stty", "head", "true", "readlink", "id"].map((name) => `/usr/bin/${name}`);
+
+/** Every field that LAUNCH needs, for a bash in all the usual namespaces. */
+export const usual: Values = {
+  root: "bash",
+  isolate: ["mnt", "uts", "ipc", "net", "pid", "user", "cgroup"],
+  arg: ["/bin/bash"],
+  env: ["PATH=/usr/bin:/bin"],
+  cwd: "/",
+  uid: 0,
+  gid: 0,
+  hostname: "box",
+  init: 1,
+  tty: 0,
+  capabilities: 0,
+  seccomp: "default",
+  "memory-bytes": 0,
+  "cpu-quota-us": 0,
+  pids: 0,
+  "open-files": 1024,
+  "output-bytes": 65536,
+};
+
+let made = 0;
+
+/** A launcher with directories, cgroup parent and ids of its own, and a root with a few programs. */
+export class Launcher {
+  readonly directory: string;
+  readonly cgroupParent: string;
+  readonly idBase: number;
+  process!: ChildProcess;
+  client!: RawClient;
+  readonly #options: { readyShells: number; through: readonly string[] };
+  #sandboxes = 0;
+
+  private constructor(directory: string, options: { readyShells: number; through: readonly string[] }) {
+    this.directory = directory;
+    this.cgroupParent = `unshared-supervisor-test-${process.pid}-${++made}`;
+    this.idBase = 200_000_000 + (process.pid % 1000) * 1000;
+    this.#options = options;
+  }
+
+  /** `through` is a command line that executes the rest of its arguments, such as prlimit(1). */
+  static async start({ readyShells = 0, through = [] as readonly string[] } = {}): Promise<Launcher> {
+    const launcher = new Launcher(await mkdtemp(join(tmpdir(), "unshared-supervisor-")), { readyShells, through });
+    await mkdir(join(launcher.directory, "run"));
+    await mkdir(join(launcher.directory, "state"));
+    const builder = new HostRootBuilder(join(launcher.directory, "state"));
+    await builder.sweep([]);
+    const provision = await builder.prepare({ kind: "copy", binaries, files: [] });
+    await provision.run("bash", { signal: new AbortController().signal, report: () => {} });
+    await launcher.run();
+    return launcher;
+  }
+
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+  get mark(): string {
+    return `UNSHARED_TEST=${this.cgroupParent}`;
+  }
+  state(path = ""): string {
+    return join(this.directory, "state", path);
+  }
+  socket(id: string): string {
+    return join(this.directory, "run/sandboxes", `${id}.sock`);
+  }
+  log(): string {
+    return readFileSync(join(this.directory, "log"), "utf8");
+  }
+
+  /** Starts the program (again) and connects to it. Its log is a file, since supervisors that outlive it keep it open. */
+  async run(readyShells = this.#options.readyShells): Promise<void> {
+    const log = openSync(join(this.directory, "log"), "a");
+    const args = ["launcher", "--run-dir", join(this.directory, "run"), "--state-dir", this.state(), "--cgroup-parent", this.cgroupParent];
+    const [command = program, ...rest] = [...this.#options.through, program, ...args];
+    this.process = spawn(command, [...rest, "--id-base", `${this.idBase}`, "--ready-shells", `${readyShells}`], {
+      stdio: ["ignore", "ignore", log],
+      env: { ...process.env, UNSHARED_TEST: this.cgroupParent },
+    });
+    closeSync(log);
+    this.client = await eventually("the launcher listens", () =>
+      RawClient.open(join(this.directory, "run/launcher.sock")).catch(() => null),
+    );
+    await this.settled();
+  }
+
+  /** Waits until what it wants to keep ready is ready and nothing else is on its way. */
+  async settled(): Promise<Reply> {
+    return await eventually("ready shells", async () => {
+      const welcome = await this.client.ask("HELLO");
+      const running = welcome.number("supervisors") + welcome.number("ready") + 1;
+      const supervisors = processesWith(this.mark, "none such").length;
+      // A ready shell is two processes with the launcher's environment, and so is a sandbox with an init.
+      return welcome.number("ready") === welcome.number("ready-target") && supervisors <= 2 * running && welcome;
+    });
+  }
+
+  /** LAUNCH with some values changed; the reply as it comes. */
+  ask(values: Values = {}): Promise<Reply> {
+    const noHostname = "isolate" in values && !(values["isolate"] as string[]).includes("uts") ? { hostname: null } : {};
+    return this.client.ask("LAUNCH", { id: this.newId(), ...usual, ...noHostname, ...values });
+  }
+
+  newId(): string {
+    return `box${++this.#sandboxes}`;
+  }
+
+  /** A running sandbox, attached to. */
+  async launch(values: Values = {}): Promise<Sandbox> {
+    const id = (values["id"] as string | undefined) ?? this.newId();
+    const reply = await this.ask({ ...values, id });
+    expect(Object.fromEntries(reply.fields), "the launch").not.toHaveProperty("code", expect.stringMatching(/invalid|failed|exists/));
+    return await Sandbox.attach(this, id, reply);
+  }
+
+  /** A sandbox that runs a line of bash. */
+  bash(script: string, values: Values = {}): Promise<Sandbox> {
+    return this.launch({ ...values, arg: ["/bin/bash", "-c", script] });
+  }
+
+  /** All that a sandbox of this launcher could leave behind. */
+  traces(): Record<string, unknown> {
+    const ready = this.#options.readyShells > 0;
+    return {
+      processes: ready ? processesWith(this.mark, this.cgroupParent).length : processesWith(this.mark, this.cgroupParent).sort(),
+      cgroups: ready ? cgroupsBelow(this.cgroupParent).length : cgroupsBelow(this.cgroupParent).sort(),
+      sockets: readdirSync(join(this.directory, "run/sandboxes")).sort(),
+      files: readdirSync(this.state("sandboxes")).sort(),
+      mounts: ownMounts(),
+    };
+  }
+
+  /** Runs a test and fails unless everything is as it was before, soon. */
+  async leavingNothing<T>(run: () => Promise<T>): Promise<T> {
+    const before = JSON.stringify(this.traces());
+    const result = await run();
+    await eventually("no trace is left", () => JSON.stringify(this.traces()) === before, 4_000).catch(() => {
+      expect(this.traces()).toEqual(JSON.parse(before));
+    });
+    return result;
+  }
+
+  /** Ends it as END does, and whatever a failed test has left; nothing may have been said by a sanitizer. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.client.close();
+    let code: number | null = 0;
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const ended = once(this.process, "exit");
+      this.process.kill("SIGTERM");
+      [code] = await ended;
+    }
+    for (const pid of processesWith(this.mark, this.cgroupParent)) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended by itself meanwhile.
+      }
+    }
+    await eventually("all processes ended", () => processesWith(this.mark, this.cgroupParent).length === 0);
+    const log = this.log();
+    const left = cgroupTrees.map((tree) => join(tree, this.cgroupParent)).filter((path) => existsSync(path));
+    await rm(this.directory, { recursive: true });
+    expect(log).not.toMatch(/Sanitizer|runtime error/);
+    expect({ code, left }).toEqual({ code: 0, left: [] });
+  }
+}
