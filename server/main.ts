@@ -4,6 +4,7 @@ import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
 import { deadlines } from "./domain/lifecycle.ts";
 import { NamespaceIndex } from "./domain/namespaces.ts";
 import { Operations } from "./domain/operations.ts";
+import { logChecks } from "./domain/preflight.ts";
 import { Recovery } from "./domain/recovery.ts";
 import { Roots } from "./domain/roots.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
@@ -90,14 +91,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   );
   await app.ready();
 
-  for (const check of await info.preflight()) {
-    if (check.status === "missing")
-      logger.error(
-        { check },
-        `launches are refused: ${check.name}: ${check.detail}${check.remedy === null ? "" : `; to mend it: ${check.remedy}`}`,
-      );
-    else if (check.status === "degraded" && check.name !== "ready-shells") logger.warn({ check }, `${check.name}: ${check.detail}`);
-  }
+  logChecks(logger, await info.preflight());
   const recovery = await new Recovery(room, sandboxes.instances, new StateDirectories(config.stateDir)).run();
   logger.info({ recovery }, "recovered");
   await roots.recover({ defaultRoot: config.defaultRoot });

@@ -1,3 +1,5 @@
+import type { Logger } from "./ports.ts";
+
 /** One requirement of the host. `degraded`: works with a cost; `missing`: launches are refused. */
 export interface Check {
   name: string;
@@ -16,3 +18,12 @@ export interface Preflight {
 /** The worst of the checks. */
 export const verdictOf = (checks: readonly Check[]): Check["status"] =>
   checks.some(({ status }) => status === "missing") ? "missing" : checks.some(({ status }) => status === "degraded") ? "degraded" : "ok";
+
+/** Says in the log what is not as it should be. Shells are only just being prepared when a daemon starts. */
+export const logChecks = (log: Logger, checks: readonly Check[]): void => {
+  for (const check of checks) {
+    const mend = check.remedy === null ? "" : `; to mend it: ${check.remedy}`;
+    if (check.status === "missing") log.error({ check }, `launches are refused: ${check.name}: ${check.detail}${mend}`);
+    if (check.status === "degraded" && check.name !== "ready-shells") log.warn({ check }, `${check.name}: ${check.detail}${mend}`);
+  }
+};

@@ -11,6 +11,7 @@ import { infoRoutes } from "./routes/info.ts";
 import { namespaceRoutes } from "./routes/namespaces.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { rootRoutes } from "./routes/roots.ts";
+import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
 import type { Services } from "./services.ts";
@@ -19,7 +20,7 @@ import { validators } from "./validation.ts";
 export type App = FastifyInstance;
 
 /** Each takes the services and gives a fastify plugin; a new room of routes is added to this list. */
-const routes = [healthRoutes, infoRoutes, sandboxRoutes, namespaceRoutes, rootRoutes, operationRoutes];
+const routes = [healthRoutes, infoRoutes, sandboxRoutes, sandboxLifecycleRoutes, namespaceRoutes, rootRoutes, operationRoutes];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */
 const logRequest = (request: FastifyRequest, reply: FastifyReply): void => {

@@ -1,29 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
-import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
 import type { DefinitionInput } from "../../domain/definition.ts";
-import { DomainError, type ErrorCode } from "../../domain/errors.ts";
-import type { Report } from "../../domain/reports.ts";
+import { DomainError } from "../../domain/errors.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
+import { launchCodes, tagged } from "../sandbox-replies.ts";
+import { DefinitionInputBody } from "../schemas/definitions.ts";
 import * as schemas from "../schemas/sandboxes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
 
 const tags = ["sandboxes"];
-const launchCodes: readonly ErrorCode[] = [
-  "command-not-found",
-  "command-not-executable",
-  "working-directory-invalid",
-  "launch-failed",
-  "host-not-ready",
-  "launcher-unavailable",
-  "idempotency-key-reused",
-];
-
-const tagged = (reply: FastifyReply, report: Report): Report => {
-  void reply.header("etag", `"${report.generation}"`);
-  return report;
-};
 
 /** The generation of If-Match; null where there is none, or it is `*`. */
 const generationOf = (header: string | undefined): number | null => {
@@ -44,7 +30,7 @@ export const sandboxRoutes =
           summary: "Create a sandbox; with start=true also start it",
           description: "Every field has a default: {} is a bash in the root named default. A start that is refused leaves nothing behind.",
           querystring: Type.Object({ start: Type.Boolean({ default: false }) }, { additionalProperties: false }),
-          body: schemas.DefinitionInputBody,
+          body: DefinitionInputBody,
           response: {
             201: schemas.SandboxReport,
             ...problemResponses(
@@ -129,74 +115,6 @@ export const sandboxRoutes =
         },
       },
       async (request) => sandboxes.remove(request.params.sandbox),
-    );
-
-    app.post(
-      "/v1/sandboxes/:sandbox/start",
-      {
-        schema: {
-          tags,
-          summary: "Start; on a running sandbox, its report",
-          params: schemas.SandboxPath,
-          body: schemas.EmptyBody,
-          response: {
-            200: schemas.SandboxReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", ...launchCodes),
-          },
-        },
-      },
-      async (request, reply) => tagged(reply, await sandboxes.start(request.params.sandbox)),
-    );
-
-    app.post(
-      "/v1/sandboxes/:sandbox/stop",
-      {
-        schema: {
-          tags,
-          summary: "TERM to the main process, KILL to all after the grace; answers when nothing is left",
-          params: schemas.SandboxPath,
-          body: schemas.StopBody,
-          response: {
-            200: schemas.SandboxReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "launcher-unavailable", "idempotency-key-reused"),
-          },
-        },
-      },
-      async (request, reply) => tagged(reply, await sandboxes.stop(request.params.sandbox, request.body.graceSeconds ?? 10)),
-    );
-
-    app.post(
-      "/v1/sandboxes/:sandbox/kill",
-      {
-        schema: {
-          tags,
-          summary: "End all processes at once",
-          params: schemas.SandboxPath,
-          body: schemas.EmptyBody,
-          response: {
-            200: schemas.SandboxReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "launcher-unavailable", "idempotency-key-reused"),
-          },
-        },
-      },
-      async (request, reply) => tagged(reply, await sandboxes.kill(request.params.sandbox)),
-    );
-
-    app.post(
-      "/v1/sandboxes/:sandbox/restart",
-      {
-        schema: {
-          tags,
-          summary: "Stop with grace where it runs, then start",
-          params: schemas.SandboxPath,
-          body: schemas.StopBody,
-          response: {
-            200: schemas.SandboxReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", ...launchCodes),
-          },
-        },
-      },
-      async (request, reply) => tagged(reply, await sandboxes.restart(request.params.sandbox, request.body.graceSeconds ?? 10)),
     );
 
     app.get(

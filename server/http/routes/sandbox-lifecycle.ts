@@ -1,0 +1,80 @@
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { launchCodes, tagged } from "../sandbox-replies.ts";
+import * as schemas from "../schemas/sandboxes.ts";
+import { problemResponses } from "../schemas/shared.ts";
+import type { Services } from "../services.ts";
+
+const tags = ["sandboxes"];
+
+/** The verbs: start, stop, kill, restart. Each answers the report. */
+export const sandboxLifecycleRoutes =
+  ({ sandboxes }: Services): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.post(
+      "/v1/sandboxes/:sandbox/start",
+      {
+        schema: {
+          tags,
+          summary: "Start; on a running sandbox, its report",
+          params: schemas.SandboxPath,
+          body: schemas.EmptyBody,
+          response: {
+            200: schemas.SandboxReport,
+            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", ...launchCodes),
+          },
+        },
+      },
+      async (request, reply) => tagged(reply, await sandboxes.start(request.params.sandbox)),
+    );
+
+    app.post(
+      "/v1/sandboxes/:sandbox/stop",
+      {
+        schema: {
+          tags,
+          summary: "TERM to the main process, KILL to all after the grace; answers when nothing is left",
+          params: schemas.SandboxPath,
+          body: schemas.StopBody,
+          response: {
+            200: schemas.SandboxReport,
+            ...problemResponses("invalid-request", "sandbox-not-found", "launcher-unavailable", "idempotency-key-reused"),
+          },
+        },
+      },
+      async (request, reply) => tagged(reply, await sandboxes.stop(request.params.sandbox, request.body.graceSeconds ?? 10)),
+    );
+
+    app.post(
+      "/v1/sandboxes/:sandbox/kill",
+      {
+        schema: {
+          tags,
+          summary: "End all processes at once",
+          params: schemas.SandboxPath,
+          body: schemas.EmptyBody,
+          response: {
+            200: schemas.SandboxReport,
+            ...problemResponses("invalid-request", "sandbox-not-found", "launcher-unavailable", "idempotency-key-reused"),
+          },
+        },
+      },
+      async (request, reply) => tagged(reply, await sandboxes.kill(request.params.sandbox)),
+    );
+
+    app.post(
+      "/v1/sandboxes/:sandbox/restart",
+      {
+        schema: {
+          tags,
+          summary: "Stop with grace where it runs, then start",
+          params: schemas.SandboxPath,
+          body: schemas.StopBody,
+          response: {
+            200: schemas.SandboxReport,
+            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", ...launchCodes),
+          },
+        },
+      },
+      async (request, reply) => tagged(reply, await sandboxes.restart(request.params.sandbox, request.body.graceSeconds ?? 10)),
+    );
+  };
