@@ -51,7 +51,7 @@ export class Launches {
   }
 
   /** Refuses when the machine lacks what a launch needs. @throws DomainError `host-not-ready`, `launcher-unavailable` */
-  async #ready(): Promise<void> {
+  async ready(): Promise<void> {
     if (this.#room.launcher.lastFacts()?.problems.length === 0) return;
     // What was missing may have been mended meanwhile.
     const facts = await this.#room.launcher.facts();
@@ -85,7 +85,7 @@ export class Launches {
 
   async #launch(id: string, begin: () => SandboxRow): Promise<SandboxRow> {
     await this.#instances.released(id);
-    await this.#ready();
+    await this.ready();
     const row = begin();
     // The intent reaches the disk while the launch is under way: what a power cut could lose, it also ends.
     const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), this.#room.launcher.launch(orderOf(row))]);

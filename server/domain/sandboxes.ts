@@ -35,6 +35,8 @@ export class Sandboxes {
   async create(input: DefinitionInput, start: boolean, scope: Scope): Promise<Report> {
     const id = newId();
     const definition = completeDefinition(input, `sandbox-${id.slice(-8)}`, scope);
+    // Where nothing can be launched that is the reason to tell, whatever else is amiss: a root may be missing because of it.
+    if (start) await this.#launches.ready();
     const root = definition.root === null ? null : await this.#resolveRoot(definition.root);
     const now = Date.now();
     const row: SandboxRow = {

@@ -3,6 +3,7 @@ import { access, readFile, statfs } from "node:fs/promises";
 import type { Launcher, LauncherFacts } from "../domain/ports.ts";
 import { namespaceTypes } from "../domain/ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
+import { launcherChecks } from "./preflight-launcher.ts";
 
 const readText = (path: string): Promise<string | null> =>
   readFile(path, "utf8").then(
@@ -17,16 +18,29 @@ const exists = (path: string): Promise<boolean> =>
 
 const ok = (name: string, detail: string): Check => ({ name, status: "ok", detail, cost: null, remedy: null });
 
-const privileges = (): Check =>
-  process.getuid?.() === 0
-    ? ok("privileges", "runs as root")
-    : {
-        name: "privileges",
-        status: "missing",
-        detail: `runs as uid ${process.getuid?.()}`,
-        cost: "no sandbox can be launched",
-        remedy: "run the daemon as root",
-      };
+/** What launcher and supervisors cannot do without (capabilities(7)), by the bit in CapEff of /proc/self/status. */
+const neededCapabilities: Readonly<Record<string, bigint>> = {
+  CAP_CHOWN: 0n,
+  CAP_DAC_OVERRIDE: 1n,
+  CAP_KILL: 5n,
+  CAP_SETGID: 6n,
+  CAP_SETUID: 7n,
+  CAP_SYS_ADMIN: 21n,
+};
+
+const privileges = async (): Promise<Check> => {
+  const uid = process.getuid?.();
+  const held = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec((await readText("/proc/self/status")) ?? "")?.[1] ?? "0"}`);
+  const lacking = Object.entries(neededCapabilities).flatMap(([name, bit]) => ((held >> bit) & 1n ? [] : [name]));
+  if (uid === 0 && lacking.length === 0) return ok("privileges", "runs as root");
+  return {
+    name: "privileges",
+    status: "missing",
+    detail: uid === 0 ? `runs as root without ${lacking.join(", ")}` : `runs as uid ${uid}`,
+    cost: "no sandbox can be launched",
+    remedy: uid === 0 ? "give the daemon these capabilities; in a container, make that privileged" : "run the daemon as root",
+  };
+};
 
 const kernel = async (): Promise<Check> => {
   const release = (await readText("/proc/sys/kernel/osrelease")) ?? "unknown";
@@ -81,26 +95,6 @@ const overlay = async (): Promise<Check> => {
   };
 };
 
-const cgroups = (facts: LauncherFacts | null): Check => {
-  const layout = facts?.cgroupLayout ?? "none";
-  if (layout === "v2") return ok("cgroups", "version 2");
-  if (layout === "hybrid")
-    return {
-      name: "cgroups",
-      status: "ok",
-      detail: "hybrid: version 2 for tracking and kill, version 1 controllers for limits",
-      cost: null,
-      remedy: null,
-    };
-  return {
-    name: "cgroups",
-    status: "missing",
-    detail: "no usable cgroup tree",
-    cost: "sandboxes could neither be limited nor ended for certain",
-    remedy: "mount -t cgroup2 none /sys/fs/cgroup",
-  };
-};
-
 const seccomp = async (): Promise<Check> => {
   const actions = (await readText("/proc/sys/kernel/seccomp/actions_avail")) ?? "";
   if (actions.includes("errno")) return ok("seccomp", actions);
@@ -136,40 +130,6 @@ const space = async (stateDir: string): Promise<Check> => {
   };
 };
 
-const launcherChecks = (facts: LauncherFacts | null, failure: string | null): Check[] => {
-  if (facts === null) {
-    return [
-      {
-        name: "launcher",
-        status: "missing",
-        detail: failure ?? "it does not answer",
-        cost: "no sandbox can be launched",
-        remedy: "script/bootstrap builds it; its log is in the run directory",
-      },
-    ];
-  }
-  const shells: Check =
-    facts.readyTarget === 0 || facts.readyShells > 0
-      ? ok("ready-shells", `${facts.readyShells} of ${facts.readyTarget} ready`)
-      : {
-          name: "ready-shells",
-          status: "degraded",
-          detail: `none of ${facts.readyTarget} ready`,
-          cost: "launches take both halves in a row",
-          remedy: null,
-        };
-  const layers = facts.problems.map(
-    ({ layer, errno, message }): Check => ({
-      name: `layer-${layer}`,
-      status: "missing",
-      detail: `${message} (errno ${errno})`,
-      cost: "every launch is refused",
-      remedy: "the layer's name says what the kernel or its settings refuse",
-    }),
-  );
-  return [ok("launcher", `version ${facts.version}, pid ${facts.pid}`), shells, ...layers];
-};
-
 /** Looks at everything a launch needs of this machine, and asks the launcher what it could not apply. */
 export class HostPreflight implements Preflight {
   readonly #launcher: Launcher;
@@ -189,6 +149,6 @@ export class HostPreflight implements Preflight {
       failure = (error as Error).message;
     }
     const found = await Promise.all([kernel(), namespaces(), userNamespaces(), overlay(), seccomp(), space(this.#stateDir)]);
-    return [privileges(), ...found.flat(), cgroups(facts), ...launcherChecks(facts, failure)];
+    return [await privileges(), ...found.flat(), ...launcherChecks(facts, failure)];
   }
 }
