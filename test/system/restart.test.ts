@@ -1,8 +1,9 @@
 /** The daemon ends, in order or not, and comes back: what runs runs on, what ended meanwhile is told truly. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Reply } from "../fixtures/daemon.ts";
 import { commandLine, inodesOf, isAlive, startTicksOf, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
@@ -92,6 +93,34 @@ describe.each(["SIGTERM", "SIGKILL"] as const)("after %s of the daemon", (signal
       exit: { signal: "SIGKILL" },
     });
   });
+});
+
+it("killed while it creates and deletes, it leaves nothing that no row knows of, and no row without its process", async () => {
+  const running = await Promise.all(Array.from({ length: 8 }, (_, index) => host.run({ name: `doomed-${index}` })));
+  const quietly = (reply: Promise<Reply>) => reply.then(({ status }) => status).catch(() => null);
+  const deletes = running.map(({ id }) => quietly(host.request("DELETE", `/v1/sandboxes/${id}`)));
+  const creates = Array.from({ length: 8 }, (_, index) =>
+    quietly(host.request("POST", "/v1/sandboxes?start=true", { name: `new-${index}` })),
+  );
+  await Promise.race([...deletes, ...creates]);
+  await host.daemon.end("SIGKILL");
+  const created = await Promise.all(creates);
+  const deleted = await Promise.all(deletes);
+  await host.daemon.start();
+  expect((await recovery()).problems).toEqual([]);
+  const { items } = (await host.request("GET", "/v1/sandboxes")).body;
+  const names = items.map(({ name }: { name: string }) => name);
+  for (const [index, status] of created.entries()) if (status === 201) expect(names).toContain(`new-${index}`);
+  for (const [index, status] of deleted.entries()) if (status === 200) expect(names).not.toContain(`doomed-${index}`);
+  for (const { status, process: main } of items) {
+    expect(["running", "stopping", "stopped", "failed"]).toContain(status.state);
+    if (main !== null && status.state === "running") expect(startTicksOf(main.pid)).toBe(main.startTicks);
+  }
+  await host.clear();
+  // The launcher, and its four shells with their guards.
+  await until("only the launcher and its shells", () => host.processes().length === 9);
+  expect(readdirSync(join(host.daemon.stateDir, "sandboxes"))).toEqual([]);
+  expect(readdirSync(join(host.daemon.directory, "run/sandboxes"))).toEqual([]);
 });
 
 it("a daemon that answers a request ends with status 0 within 5 s of TERM, and its socket is gone", async () => {

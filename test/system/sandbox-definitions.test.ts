@@ -89,6 +89,14 @@ describe("a namespace that is switched off", () => {
     expect(Object.keys(body.namespaces).sort()).toEqual(types.filter((each) => each !== type).sort());
   });
 
+  it("all that may be switched off together leave mount and user", async () => {
+    const report = await host.run({ namespaces: { uts: false, ipc: false, net: false, pid: false, cgroup: false } });
+    const [own, hosts] = [inodesOf(report.process.pid), inodesOf("self")];
+    expect(types.filter((type) => own[type] !== hosts[type])).toEqual(["mnt", "user"]);
+    expect(report.warnings).toHaveLength(5);
+    expect(report.process.pidInside).toBe(report.process.pid);
+  });
+
   it("time: is the host's unless asked for", async () => {
     const report = await host.run({ namespaces: { time: true } });
     expect(inodesOf(report.process.pid)["time"]).not.toBe(inodesOf("self")["time"]);

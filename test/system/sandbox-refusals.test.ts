@@ -1,9 +1,8 @@
 /** What a refused create and a delete leave behind: nothing. */
-import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { pidsInCgroup, startTicksOf, until } from "../fixtures/processes.ts";
+import { pidsInCgroup, pidsInNamespace, startTicksOf, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
 let host: SandboxDaemon;
@@ -63,6 +62,7 @@ describe("a sandbox that is deleted", () => {
     expect(existsSync(join(host.daemon.stateDir, "sandboxes", report.id))).toBe(false);
     expect(existsSync(join(host.daemon.directory, "run/sandboxes", `${report.id}.sock`))).toBe(false);
     expect((await host.request("GET", `/v1/sandboxes/${report.id}`)).status).toBe(404);
-    expect(execFileSync("lsns", ["--noheadings", "-o", "NS"], { encoding: "utf8" })).not.toContain(String(report.namespaces.mnt.inode));
+    for (const [type, { inode, isolated }] of Object.entries<{ inode: number; isolated: boolean }>(report.namespaces))
+      if (isolated) expect(pidsInNamespace(type, inode), type).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { inodesOf, startTicksOf, statusLine, until } from "../fixtures/processes.ts";
+import { inodesOf, lsns, startTicksOf, statusLine, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
 let host: SandboxDaemon;
@@ -84,9 +84,8 @@ describe("POST /v1/sandboxes?start=true with {}", () => {
     expect(host.pidsInside(report).sort()).toEqual([init, pid].sort());
   });
 
-  it("agrees with lsns", () => {
-    const { namespaces } = JSON.parse(shell(`lsns --json --task ${pid}`));
-    const seen = Object.fromEntries(namespaces.map(({ ns, type }: { ns: number; type: string }) => [type, Number(ns)]));
+  it("agrees with lsns", async () => {
+    const seen = await lsns(pid);
     for (const [type, { inode }] of Object.entries<{ inode: number }>(report.namespaces)) expect(seen[type], type).toBe(inode);
   });
 

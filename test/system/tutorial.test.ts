@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { inodeOf, statusLine } from "../fixtures/processes.ts";
+import { inodeOf, lsns, statusLine } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
 const shell = (command: string): string => execSync(command, { encoding: "utf8", shell: "/bin/bash" });
@@ -66,11 +66,10 @@ describe("Run a Shell in a New Namespace, and Use chroot to Enter the Custom Roo
     ["--net", "net"],
     ["--pid", "pid"],
     ["--user", "user"],
-  ])("%s: a namespace of its own, which readlink and lsns see too", (_, type) => {
+  ])("%s: a namespace of its own, which readlink and lsns see too", async (_, type) => {
     expect(inodeOf(pid, type)).toBe(report.namespaces[type].inode);
     expect(inodeOf(pid, type)).not.toBe(inodeOf("self", type));
-    const { namespaces } = JSON.parse(shell(`lsns --json --task ${pid} --type ${type}`));
-    expect(Number(namespaces[0].ns)).toBe(report.namespaces[type].inode);
+    expect((await lsns(pid))[type]).toBe(report.namespaces[type].inode);
   });
 
   it("Mount points: what is mounted inside is not mounted on the host", () => {
