@@ -31,7 +31,8 @@ struct exec {
   struct peer *asker; /* NULL: gone; the command starts all the same */
   uint32_t request;
   uint64_t give_up_us, timeout_ms, output_bytes;
-  bool tty;
+  bool tty, failed, notes_over;
+  struct failure failure; /* with `failed`: what is told once it is known whether there is a command to be reaped */
 };
 
 /* ---- the list ---- */
@@ -88,6 +89,8 @@ static void process_reaped(struct supervisor *supervisor, struct process *proces
   struct ending ending = ending_of(status, &used);
   if (process->timed_out)
     ending.reason = "timed-out";
+  else if (supervisor_out_of_memory(supervisor, process, &ending))
+    ending.reason = "out-of-memory";
   process_end(process, &ending);
   loop_close(process->loop, &process->pidfd);
   tell(supervisor, PROCESS_EXITED, process);
@@ -224,12 +227,22 @@ static int take_note(struct exec *exec) {
   return received;
 }
 
+/* A command may fail before the one that forked it has named it, and would stay a zombie if it were not waited for: PID 1 inside
+ * could then never end (pid_namespaces(7)). So its note is awaited, or the end of the notes. */
+static void fail_once_known(struct exec *exec) {
+  if (exec->failed && (exec->process->pid > 0 || exec->notes_over))
+    exec_failed(exec, &exec->failure);
+}
+
 static void notes_ready(struct watch *watch, uint32_t events) {
   struct exec *exec = watch->owner;
   (void)events;
   int received = take_note(exec);
-  if (received == 0 || (received < 0 && errno != EAGAIN))
+  if (received == 0 || (received < 0 && errno != EAGAIN)) {
     loop_remove(&exec->supervisor->loop, watch); /* the failure pipe tells the rest */
+    exec->notes_over = true;
+  }
+  fail_once_known(exec);
 }
 
 static void failures_ready(struct watch *watch, uint32_t events) {
@@ -243,7 +256,10 @@ static void failures_ready(struct watch *watch, uint32_t events) {
     exec_started(exec);
   } else if (length == (ssize_t)sizeof failure) {
     failure.message[sizeof failure.message - 1] = 0;
-    exec_failed(exec, &failure);
+    exec->failure = failure;
+    exec->failed = true;
+    loop_remove(&exec->supervisor->loop, watch);
+    fail_once_known(exec);
   } else {
     exec_failed_here(exec, "the command does not start");
   }
@@ -357,18 +373,41 @@ void exec_forget_peer(struct supervisor *supervisor, struct peer *peer) {
       exec->asker = NULL;
 }
 
+/* What ends may be forgotten at once, so the walk begins anew each time. */
+static struct process *first_alive(const struct supervisor *supervisor) {
+  struct process *process = supervisor->main.next;
+  while (process && process->state == PROCESS_ENDED)
+    process = process->next;
+  return process;
+}
+
 void exec_end_all(struct supervisor *supervisor) {
   while (supervisor->starting) {
     errno = ESRCH;
     exec_failed_here(supervisor->starting, "the sandbox ended");
   }
-  for (struct process *process = supervisor->main.next; process; process = process->next) {
+  for (struct process *process; (process = first_alive(supervisor));) {
     int status = SIGKILL;
     struct rusage usage = {0};
-    if (process->state == PROCESS_ENDED)
-      continue;
     wait4(process->pid, &status, __WALL, &usage); /* it is dead: its cgroup is empty */
     process_reaped(supervisor, process, status, &usage);
+  }
+}
+
+/* A command whose forker was killed before it could name it is nobody's but ours; dead, it would keep PID 1 inside from ending. */
+void exec_reap_strays(struct supervisor *supervisor) {
+  siginfo_t information = {0};
+  while (waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && information.si_pid > 0) {
+    pid_t pid = information.si_pid;
+    bool known = pid == supervisor->instance.shell;
+    for (const struct process *process = supervisor->main.next; process; process = process->next)
+      known |= process->pid == pid && process->state != PROCESS_ENDED;
+    for (const struct exec *exec = supervisor->starting; exec; exec = exec->next)
+      known |= exec->entering == pid;
+    if (known)
+      return; /* it is reaped in its own turn, and the rest after it */
+    waitpid(pid, NULL, __WALL);
+    information.si_pid = 0;
   }
 }
 

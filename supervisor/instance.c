@@ -165,7 +165,8 @@ static int make_files(struct instance *instance, const char *id, struct failure 
   if (directory < 0)
     return fail(failure, LAYER_ROOT, "open the sandbox's directory");
   int result = 0;
-  if (instance->made_files && (mkdirat(directory, "upper", 0755) < 0 || mkdirat(directory, "work", 0755) < 0))
+  /* An earlier launch may have been interrupted between its steps. */
+  if ((mkdirat(directory, "upper", 0755) < 0 && errno != EEXIST) || (mkdirat(directory, "work", 0755) < 0 && errno != EEXIST))
     result = fail(failure, LAYER_ROOT, "make upper and work");
   close(directory);
   return result;

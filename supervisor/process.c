@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define READ_SIZE RING_RECORD_LIMIT
+#define READ_PARTS 4       /* a ring that is smaller than a read still keeps most of its size */
 #define RECORDS_LIMIT 4000 /* in one reply, which has a bound on its fields */
 
 /* ---- output ---- */
@@ -93,7 +94,8 @@ void process_output(struct process *process, struct peer *peer, uint32_t request
 /* One read into the ring; false at the end of the stream. */
 static bool take_output(struct process *process, struct watch *watch) {
   static char bytes[READ_SIZE];
-  ssize_t length = read(watch->fd, bytes, sizeof bytes);
+  size_t part = process->ring.limit / READ_PARTS;
+  ssize_t length = read(watch->fd, bytes, part < sizeof bytes ? part : sizeof bytes);
   if (length < 0 && (errno == EAGAIN || errno == EINTR))
     return true;
   if (length <= 0)
@@ -253,7 +255,10 @@ int process_signal(struct process *process, int number, bool group) {
   }
   /* A group has no descriptor before Linux 6.9. */
   int result = (int)syscall(SYS_pidfd_send_signal, process->pidfd.fd, group ? 0 : number, NULL, 0);
-  return result == 0 && group ? kill(-process->pid, number) : result;
+  if (result == 0 && group)
+    result = kill(-process->pid, number);
+  process->kill_sent |= result == 0 && number == SIGKILL;
+  return result;
 }
 
 void process_put(struct frame *frame, const struct process *process) {

@@ -42,6 +42,7 @@ struct process {
   struct ending ending;
   uint64_t kill_at_us; /* the end of its time; 0: none */
   bool timed_out;
+  bool kill_sent; /* SIGKILL was asked for */
 };
 
 /* Takes over the descriptors (-1: none); they become non-blocking. With `terminal`, `output` is the master. */

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -105,11 +106,11 @@ static int count_mounts(pid_t pid) {
 /* Kills all of it at once. Counting comes first: afterwards there is nothing to count. */
 static void kill_all(struct supervisor *supervisor) {
   struct instance *instance = &supervisor->instance;
+  supervisor->kill_at_us = 0;
   if (supervisor->retry_us)
     return; /* under way */
   if (!supervisor->ordered_us)
     supervisor->ordered_us = now_us();
-  supervisor->kill_at_us = 0;
   int killed = cgroup_count(&instance->cgroup);
   supervisor->killed = killed > 0 ? killed : 0;
   supervisor->mounts = supervisor->instance.isolate & NS_BIT(NS_MNT) ? count_mounts(instance->shell) : 0;
@@ -119,12 +120,21 @@ static void kill_all(struct supervisor *supervisor) {
     log_line(50, "sandbox %s: cgroup.kill: %s", supervisor->id, strerror(errno));
 }
 
+/* The counters tell whose SIGKILL it was, unless it was ours. */
+bool supervisor_out_of_memory(struct supervisor *supervisor, const struct process *process, const struct ending *ending) {
+  if (ending->signal_number != SIGKILL || supervisor->retry_us || process->kill_sent)
+    return false;
+  uint64_t kills = cgroup_oom_kills(&supervisor->instance.cgroup);
+  bool told = kills > supervisor->oom_kills_told;
+  supervisor->oom_kills_told = kills;
+  return told;
+}
+
 static void main_ended(struct supervisor *supervisor, int status, const struct usage *usage) {
   struct ending ending = ending_of(status, usage);
   if (supervisor->state != RUNNING)
     return;
-  /* The counters tell whose SIGKILL it was, unless it was ours. */
-  if (ending.signal_number == SIGKILL && !supervisor->retry_us && cgroup_oom_kills(&supervisor->instance.cgroup) > 0)
+  if (supervisor_out_of_memory(supervisor, &supervisor->main, &ending))
     ending.reason = "out-of-memory";
   supervisor->state = ENDED;
   process_end(&supervisor->main, &ending);
@@ -150,8 +160,10 @@ static void finish(struct supervisor *supervisor) {
   }
   if (now_us() < supervisor->retry_at_us)
     return;
-  if (!empty)
+  if (!empty) {
     cgroup_kill(&instance->cgroup);
+    exec_reap_strays(supervisor);
+  }
   supervisor->retry_us = supervisor->retry_us * 2 < RETRY_LAST_US ? supervisor->retry_us * 2 : RETRY_LAST_US;
   supervisor->retry_at_us = now_us() + supervisor->retry_us;
   if (!supervisor->told_incomplete && now_us() - supervisor->ordered_us > REPORT_AFTER_US) {
@@ -238,7 +250,7 @@ static void handle_stop(struct supervisor *supervisor, struct peer *peer, uint32
   uint64_t now = now_us(), until = now + fields_number(fields, "grace-ms", 0) * 1000;
   if (!supervisor->ordered_us)
     supervisor->ordered_us = now;
-  if (supervisor->state == RUNNING && until > now) {
+  if (supervisor->state == RUNNING && until > now && !supervisor->retry_us) {
     if (!supervisor->kill_at_us)
       process_signal(&supervisor->main, SIGTERM, false);
     if (!supervisor->kill_at_us || until < supervisor->kill_at_us)
@@ -455,7 +467,8 @@ static int time_left(struct supervisor *supervisor) {
       next = due[i];
   if (!next)
     return -1;
-  return next <= now ? 0 : (int)((next - now + 999) / 1000);
+  uint64_t milliseconds = next <= now ? 0 : (next - now + 999) / 1000;
+  return milliseconds > INT_MAX ? INT_MAX : (int)milliseconds;
 }
 
 void supervisor_run(const struct supervisor_order *order) {

@@ -21,6 +21,7 @@ struct supervisor {
   uint64_t retry_at_us, retry_us;  /* 0: nothing to try again */
   bool told_incomplete;
   int killed, mounts, cgroups;
+  uint64_t oom_kills_told;         /* how many of the cgroup's count have been told as the end of a process */
 };
 
 /* ---- exec.c: commands started in the running sandbox ---- */
@@ -31,7 +32,12 @@ void exec_forget_peer(struct supervisor *supervisor, struct peer *peer);
 void exec_end_all(struct supervisor *supervisor);
 /* Kills what is out of time; answers when the next is, 0 for never. */
 uint64_t exec_mind_the_clock(struct supervisor *supervisor, uint64_t now);
+/* While the sandbox is being killed: reaps dead children that no request knows of. */
+void exec_reap_strays(struct supervisor *supervisor);
 struct process *process_find(struct supervisor *supervisor, const char *name);
+
+/* Whether it was the out-of-memory killer that ended the process, by the cgroup's count; an answer of true uses that count up. */
+bool supervisor_out_of_memory(struct supervisor *supervisor, const struct process *process, const struct ending *ending);
 
 /* What a child of the launcher says to it over its control socket, one packet each. */
 enum control_kind { CONTROL_READY = 1, CONTROL_REPLY };
