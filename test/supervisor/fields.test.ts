@@ -147,7 +147,10 @@ describe("the launcher", () => {
     ["neither user nor mnt isolated", { isolate: ["pid", "uts"], root: null }],
     ["257 arguments", { arg: Array(257).fill("x") }],
     ["1,025 variables", { env: Array(1025).fill("A=1") }],
-    ["arguments and variables of more than 512 KiB", { arg: Array(3).fill("x".repeat(131_000)), env: Array(2).fill(`A=${"x".repeat(131_000)}`) }],
+    [
+      "arguments and variables of more than 512 KiB",
+      { arg: Array(3).fill("x".repeat(131_000)), env: Array(2).fill(`A=${"x".repeat(131_000)}`) },
+    ],
   ];
   test.each(combinations)("LAUNCH refuses %s", async (_, values) => {
     const reply = await launcher.client.ask("LAUNCH", { id: "refused", ...usual, ...values });

@@ -106,9 +106,12 @@ test("every thread of every process is without capabilities, with no_new_privs a
 test("capabilities that are asked for are kept, and no others", () =>
   launcher.leavingNothing(async () => {
     const box = await launcher.launch({ capabilities: 1 | (1 << 5), uid: 1000, gid: 1000 });
-    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
-      expect(statusOf(box.pid)[set], set).toBe("0000000000000021");
-    expect(statusOf(box.pid)["Gid"]).toBe(Array(4).fill(box.report.number("uid-base") + 1000).join("\t"));
+    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) expect(statusOf(box.pid)[set], set).toBe("0000000000000021");
+    expect(statusOf(box.pid)["Gid"]).toBe(
+      Array(4)
+        .fill(box.report.number("uid-base") + 1000)
+        .join("\t"),
+    );
     await box.end();
   }));
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -9,7 +9,7 @@ import { HostRootBuilder } from "../../server/host/root-builder.ts";
 import { eventually } from "./eventually.ts";
 import { RawClient, type Reply, type Values } from "./raw-client.ts";
 import { Sandbox } from "./sandbox-fixture.ts";
-import { cgroupsBelow, cgroupTrees, ownMounts, processesWith } from "./witness.ts";
+import { cgroupsBelow, cgroupTrees, file, ownMounts, processesWith } from "./witness.ts";
 
 const program = resolve(import.meta.dirname, "../../build/sanitize/unshared-supervisor");
 const binaries = ["bash", "cat", "sleep", "ls", "stty", "head", "true", "readlink", "id"].map((name) => `/usr/bin/${name}`);
@@ -96,17 +96,21 @@ export class Launcher {
     this.client = await eventually("the launcher listens", () =>
       RawClient.open(join(this.directory, "run/launcher.sock")).catch(() => null),
     );
+    // With nothing to keep ready it probes the machine once, when it is idle, as it is while this fails.
+    if (readyShells === 0) await this.ask({ id: "none", root: "none" });
     await this.settled();
   }
 
-  /** Waits until what it wants to keep ready is ready and nothing else is on its way. */
-  async settled(): Promise<Reply> {
-    return await eventually("ready shells", async () => {
+  /** Waits until what it wants to keep ready is ready and nothing else is on its way; answers WELCOME. */
+  settled(): Promise<Reply> {
+    return eventually("the launcher settles", async () => {
       const welcome = await this.client.ask("HELLO");
-      const running = welcome.number("supervisors") + welcome.number("ready") + 1;
-      const supervisors = processesWith(this.mark, "none such").length;
-      // A ready shell is two processes with the launcher's environment, and so is a sandbox with an init.
-      return welcome.number("ready") === welcome.number("ready-target") && supervisors <= 2 * running && welcome;
+      const target = welcome.number("ready-target");
+      const titles = processesWith(this.mark, this.cgroupParent).map((pid) => file(pid, "cmdline").replaceAll("\0", " ").trim());
+      const count = (title: string) => titles.filter((one) => one === title).length;
+      const preparing = titles.filter((title) => title.startsWith(program)).length - 1; // before they have a title of their own
+      const settled = count("unshared-supervisor ready") === target && count("unshared-shell") === target && preparing === 0;
+      return welcome.number("ready") === target && settled && welcome;
     });
   }
 
@@ -174,6 +178,7 @@ export class Launcher {
     await eventually("all processes ended", () => processesWith(this.mark, this.cgroupParent).length === 0);
     const log = this.log();
     const left = cgroupTrees.map((tree) => join(tree, this.cgroupParent)).filter((path) => existsSync(path));
+    for (const path of [...cgroupsBelow(this.cgroupParent), ...left]) rmdirSync(path);
     await rm(this.directory, { recursive: true });
     expect(log).not.toMatch(/Sanitizer|runtime error/);
     expect({ code, left }).toEqual({ code: 0, left: [] });

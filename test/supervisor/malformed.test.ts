@@ -1,9 +1,9 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { spawn } from "node:child_process";
 import { eventually } from "./eventually.ts";
 import { Launcher, usual } from "./launcher-fixture.ts";
 import { bodyOf, frameOf, RawClient, types } from "./raw-client.ts";

@@ -39,7 +39,12 @@ const names = new Map<number, TypeName>(Object.entries(types).map(([name, type])
 export type Values = Record<string, string | number | readonly (string | number)[] | null>;
 
 /** A whole frame from a body of any form, for what no honest client sends. */
-export const frameOf = (type: number, request: number, body: Buffer | string, header: { version?: number; length?: number } = {}): Buffer => {
+export const frameOf = (
+  type: number,
+  request: number,
+  body: Buffer | string,
+  header: { version?: number; length?: number } = {},
+): Buffer => {
   const bytes = Buffer.from(body);
   const frame = Buffer.alloc(12 + bytes.length);
   frame.writeUInt32LE(header.length ?? bytes.length, 0);

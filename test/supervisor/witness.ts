@@ -20,8 +20,7 @@ const list = (path: string): string[] => {
   }
 };
 
-export const namespaceInode = (pid: number, type: string): number =>
-  Number(/\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/${type}`))?.[1]);
+export const namespaceInode = (pid: number, type: string): number => Number(/\[(\d+)\]/.exec(readlinkSync(`/proc/${pid}/ns/${type}`))?.[1]);
 
 /** Fields of /proc/PID/stat from the third on; the process's name before them may hold anything. */
 const stat = (pid: number): string[] => {
@@ -47,7 +46,10 @@ export const statusOf = (pid: number, thread = pid): Record<string, string> =>
   );
 export const threadsOf = (pid: number): number[] => list(`/proc/${pid}/task`).map(Number);
 export const file = (pid: number, name: string): string => read(`/proc/${pid}/${name}`) ?? "";
-export const descriptors = (pid: number): number[] => list(`/proc/${pid}/fd`).map(Number).sort((a, b) => a - b);
+export const descriptors = (pid: number): number[] =>
+  list(`/proc/${pid}/fd`)
+    .map(Number)
+    .sort((a, b) => a - b);
 /** Targets by descriptor. */
 export const descriptorTarget = (pid: number, fd: number): string => readlinkSync(`/proc/${pid}/fd/${fd}`);
 
@@ -55,10 +57,7 @@ export const descriptorTarget = (pid: number, fd: number): string => readlinkSyn
 export const cgroupTrees: readonly string[] = readFileSync("/proc/self/mounts", "utf8")
   .split("\n")
   .map((line) => line.split(" "))
-  .filter(
-    ([, , type, options]) =>
-      type === "cgroup2" || (type === "cgroup" && /(^|,)(memory|cpu|pids)(,|$)/.test(options ?? "")),
-  )
+  .filter(([, , type, options]) => type === "cgroup2" || (type === "cgroup" && /(^|,)(memory|cpu|pids)(,|$)/.test(options ?? "")))
   .map(([, directory]) => directory ?? "");
 
 /** Processes of a cgroup, from each tree that has it. */
