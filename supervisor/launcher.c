@@ -533,7 +533,9 @@ int launcher_run(struct host *host) {
   bool probed = false;
   launcher = (struct launcher){.host = host, .next_slot = (unsigned)(now_us() / 1000 % SLOT_LIMIT)};
   launcher.server = (struct server){.handle = handle, .closed = peer_closed, .owner = &launcher};
-  if (loop_open(&launcher.loop) < 0 || open_signals(&launcher) < 0) {
+  /* Orphans of a supervisor that was killed come to us: a zombie that the host's PID 1 is slow to reap would keep PID 1 inside from
+   * ending (prctl(2), pid_namespaces(7)). */
+  if (loop_open(&launcher.loop) < 0 || open_signals(&launcher) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
     log_line(50, "cannot start: %s", strerror(errno));
     return 1;
   }
