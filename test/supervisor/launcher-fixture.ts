@@ -47,16 +47,16 @@ export class Launcher {
   readonly #options: { readyShells: number; through: readonly string[] };
   #sandboxes = 0;
 
-  private constructor(directory: string, options: { readyShells: number; through: readonly string[] }) {
+  private constructor(directory: string, options: { readyShells: number; through: readonly string[] }, below: string) {
     this.directory = directory;
-    this.cgroupParent = `unshared-supervisor-test-${process.pid}-${++made}`;
+    this.cgroupParent = `unshared-supervisor-test-${process.pid}-${++made}${below}`;
     this.idBase = 200_000_000 + (process.pid % 1000) * 1000;
     this.#options = options;
   }
 
   /** `through` is a command line that executes the rest of its arguments, such as prlimit(1). */
-  static async start({ readyShells = 0, through = [] as readonly string[] } = {}): Promise<Launcher> {
-    const launcher = new Launcher(await mkdtemp(join(tmpdir(), "unshared-supervisor-")), { readyShells, through });
+  static async start({ readyShells = 0, through = [] as readonly string[], cgroupParent = "" } = {}): Promise<Launcher> {
+    const launcher = new Launcher(await mkdtemp(join(tmpdir(), "unshared-supervisor-")), { readyShells, through }, cgroupParent);
     await mkdir(join(launcher.directory, "run"));
     await mkdir(join(launcher.directory, "state"));
     const builder = new HostRootBuilder(join(launcher.directory, "state"));
@@ -128,7 +128,7 @@ export class Launcher {
   async launch(values: Values = {}): Promise<Sandbox> {
     const id = (values["id"] as string | undefined) ?? this.newId();
     const reply = await this.ask({ ...values, id });
-    expect(Object.fromEntries(reply.fields), "the launch").not.toHaveProperty("code", expect.stringMatching(/invalid|failed|exists/));
+    expect(reply.name, JSON.stringify([...reply.fields])).toBe("LAUNCHED");
     return await Sandbox.attach(this, id, reply);
   }
 
@@ -177,8 +177,9 @@ export class Launcher {
     }
     await eventually("all processes ended", () => processesWith(this.mark, this.cgroupParent).length === 0);
     const log = this.log();
-    const left = cgroupTrees.map((tree) => join(tree, this.cgroupParent)).filter((path) => existsSync(path));
-    for (const path of [...cgroupsBelow(this.cgroupParent), ...left]) rmdirSync(path);
+    const parents = [this.cgroupParent, this.cgroupParent.split("/")[0] ?? ""];
+    const left = cgroupTrees.flatMap((tree) => parents.map((parent) => join(tree, parent))).filter((path) => existsSync(path));
+    for (const path of [...cgroupsBelow(this.cgroupParent), ...new Set(left)]) rmdirSync(path);
     await rm(this.directory, { recursive: true });
     expect(log).not.toMatch(/Sanitizer|runtime error/);
     expect({ code, left }).toEqual({ code: 0, left: [] });

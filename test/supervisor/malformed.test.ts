@@ -95,7 +95,11 @@ describe.each(sockets)("the %s", (name, path) => {
 
   test("serves sixteen connections and no more", async () => {
     const clients: RawClient[] = [];
-    for (let i = 0; i < 18; i++) clients.push(await RawClient.open(path()));
+    for (let i = 0; i < 18; i++) {
+      const client = await RawClient.open(path());
+      await client.ask(harmless[name] as number).catch(() => {}); // accepted or closed by now, so the listener's queue stays short
+      clients.push(client);
+    }
     await eventually("three are closed", () => clients.filter((client) => client.closed).length === 3);
     for (const client of clients.filter((one) => !one.closed)) {
       expect((await client.ask(harmless[name] as number)).name).not.toBe("ERROR");

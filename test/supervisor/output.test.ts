@@ -111,7 +111,7 @@ describe("OUTPUT", () => {
         const reply = await ask(box.client, end.number("first") - 1);
         return reply.payload.length + reply.number("dropped-bytes") === 120_000 && reply;
       });
-      expect(seen.payload.length).toBeGreaterThan(1500);
+      expect(seen.payload.length).toBeGreaterThan(1000); // were each line a record of its own, it would be 1,116
       expect(seen.payload.toString()).toMatch(/19999\n20000\n$/);
       await box.end();
     }));
