@@ -10,7 +10,11 @@ let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "unshared-doors-"));
 });
-afterEach(() => rmSync(directory, { recursive: true }));
+afterEach(() => {
+  // A start that failed leaves no launcher behind, nor any other program that was started for it.
+  expect(spawnSync("pgrep", ["-f", directory], { encoding: "utf8" }).stdout).toBe("");
+  rmSync(directory, { recursive: true });
+});
 
 /** Starts a daemon that is expected to end by itself, and gives its exit code and all it said. */
 const refusedStart = (...flags: string[]): { code: number | null; said: string } => {
