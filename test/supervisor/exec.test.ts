@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { eventually } from "./eventually.ts";
 import { Launcher } from "./launcher-fixture.ts";
 import { RawClient } from "./raw-client.ts";
-import type { Sandbox } from "./sandbox-fixture.ts";
+import { Sandbox } from "./sandbox-fixture.ts";
 import {
   alive,
   cgroupProcesses,
@@ -210,6 +210,38 @@ test("256 ended ones are kept; the oldest goes first, and that is told", () =>
       expect(Number(name.slice(1))).toBeLessThan(20);
     }
     await box.end();
+  }));
+
+test("512 may be alive at once, and not one more", () =>
+  launcher.leavingNothing(async () => {
+    const box = await launcher.launch();
+    const sleep = { arg: ["/usr/bin/sleep", "1000"], "output-bytes": 4096 };
+    for (let i = 0; i < 512; i += 64) {
+      const batch = await Promise.all(Array.from({ length: 64 }, () => box.exec("", sleep)));
+      expect(batch.map(({ reply }) => reply.name).filter((name) => name !== "STARTED")).toEqual([]);
+    }
+    expect((await box.exec("", sleep)).reply.text("code")).toBe("busy");
+    expect((await box.client.ask("ATTACH")).all("process")).toHaveLength(513);
+    expect(cgroupProcesses(box.cgroup)[0]).toHaveLength(514);
+    const { gone } = await box.end();
+    expect(gone.text("killed")).toBe("514");
+    const count = (name: string) => box.client.events.filter((event) => event.name === name).length;
+    expect([count("PROCESS_EXITED"), count("FORGOTTEN")]).toEqual([512, 256]);
+  }));
+
+test("a time that is over is kept though the one who set it is gone", () =>
+  launcher.leavingNothing(async () => {
+    const box = await launcher.launch();
+    const { name, pid } = await box.exec("exec sleep 1000", { "timeout-ms": 100 });
+    box.client.close();
+    await eventually("killed", () => !alive(pid));
+    const again = await Sandbox.attach(launcher, box.id, box.report);
+    await eventually("told", async () =>
+      (await again.client.ask("ATTACH"))
+        .all("process")
+        .some((line) => line.startsWith(`${name} `) && line.includes(" ended timed-out - 9 ")),
+    );
+    await again.end();
   }));
 
 test("all of them end with the sandbox, before GONE", () =>

@@ -98,6 +98,17 @@ test("a sandbox's directory that an interrupted launch left without upper and wo
     await box.end({ kill: false });
   }));
 
+test.each(["a link", "a file"])("%s in the place of the sandbox's directory is not followed, and stays", (kind) =>
+  launcher.leavingNothing(async () => {
+    const place = launcher.state("sandboxes/taken");
+    await (kind === "a link" ? symlink("/tmp", place) : writeFile(place, ""));
+    const reply = await launcher.ask({ id: "taken" });
+    expect([reply.text("code"), reply.text("layer"), reply.number("errno")]).toEqual(["launch-failed", "root", ENOTDIR]);
+    expect(existsSync(place)).toBe(true);
+    await rm(place);
+  }),
+);
+
 test("REMOVE tells what it removed, of what is there and what is not", () =>
   launcher.leavingNothing(async () => {
     const none = await launcher.client.ask("REMOVE", { id: "never" });

@@ -5,6 +5,7 @@ import { eventually } from "./eventually.ts";
 import { Launcher } from "./launcher-fixture.ts";
 import { RawClient, type Reply } from "./raw-client.ts";
 import type { Sandbox } from "./sandbox-fixture.ts";
+import { descriptors } from "./witness.ts";
 
 let launcher: Launcher;
 beforeAll(async () => {
@@ -169,6 +170,23 @@ describe("OUTPUT", () => {
       const expected = [...Array(3000).keys()].map((i) => `line ${i + 1}\n`).join("");
       for (const text of await Promise.all([reader(0), reader(0), reader(3), reader(11)])) expect(text).toBe(expected);
       await box.end({ kill: false });
+    }));
+
+  test("that is asked for and not read cuts that reader off, and nobody else", () =>
+    launcher.leavingNothing(async () => {
+      const box = await launcher.bash("head -c 700000 /dev/zero; read", { "output-bytes": 1 << 20 });
+      await eventually("all is there", async () => (await ask(box.client, 0, 0, 786432)).payload.length === 700_000);
+      const before = descriptors(box.supervisor).length;
+      const reader = await RawClient.open(launcher.socket(box.id));
+      await ask(reader, 0);
+      expect(descriptors(box.supervisor).length).toBe(before + 1);
+      reader.socket.pause();
+      const asked = Array.from({ length: 20 }, () => ask(reader, 0, 0, 786432).catch(() => "cut off"));
+      await eventually("cut off", () => descriptors(box.supervisor).length === before);
+      reader.socket.resume();
+      expect(await Promise.all(asked)).toContain("cut off");
+      expect((await ask(box.client, 0)).name).toBe("RECORDS");
+      await box.end();
     }));
 
   test("brings 20 MB through whole", () =>

@@ -153,6 +153,17 @@ describe("ready shells", () => {
     }),
   );
 
+  test.each([{ arg: "/bin/nothing" }, { cwd: "/nowhere" }, { root: "missing" }, { "cpu-quota-us": 1 }])(
+    "used up by a launch that fails for %o leave nothing",
+    (values) =>
+      launcher.leavingNothing(async () => {
+        const used = titled(launcher, "unshared-shell");
+        expect((await launcher.ask(values)).text("code")).toBe("launch-failed");
+        await launcher.settled();
+        expect(titled(launcher, "unshared-shell").filter((pid) => used.includes(pid))).toHaveLength(1);
+      }),
+  );
+
   test("of which all are killed at the moment of a launch: it may fail, honestly, and the next does not", () =>
     launcher.leavingNothing(async () => {
       for (const pid of titled(launcher, "unshared-supervisor ready")) kill(pid);
@@ -190,6 +201,15 @@ describe("END", () => {
     await launcher.run();
     for (const id of [box.id, "late"]) expect((await launcher.client.ask("REMOVE", { id })).name).toBe("REMOVED");
   });
+});
+
+test("a machine without cgroups is told as a problem, and launches are refused with it", async () => {
+  const through = ["unshare", "--mount", "sh", "-c", 'umount -R /sys/fs/cgroup; exec "$@"', "sh"];
+  await using launcher = await Launcher.start({ through });
+  const welcome = await launcher.client.ask("HELLO");
+  expect([welcome.text("cgroup-layout"), welcome.all("problem")]).toEqual(["none", [expect.stringMatching(/^cgroup 2 \S/)]]);
+  const reply = await launcher.ask();
+  expect([reply.text("code"), reply.text("layer"), reply.text("guest")]).toEqual(["launch-failed", "cgroup", "0"]);
 });
 
 test("a launcher whose cgroup parent has several parts uses and removes them", async () => {
