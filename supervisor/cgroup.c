@@ -318,7 +318,6 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup) {
 
 int cgroup_remove(struct cgroup *cgroup) {
   char path[PATH_MAX + 16];
-  int removed = 0;
   /* v2 goes last: its directory is what holds the slot. */
   for (int i = 0; i < 3; i++) {
     if (!cgroup->v1[i])
@@ -327,13 +326,13 @@ int cgroup_remove(struct cgroup *cgroup) {
     if (rmdir(path) < 0 && errno != ENOENT)
       return -1;
     cgroup->v1[i] = false;
-    removed++;
+    cgroup->removed++;
   }
   v2_path(path, cgroup);
   if (rmdir(path) < 0 && errno != ENOENT)
     return -1;
   cgroup_close(cgroup);
-  return removed + 1;
+  return cgroup->removed + 1;
 }
 
 void cgroup_close(struct cgroup *cgroup) {

@@ -16,6 +16,7 @@ struct cgroup {
   unsigned slot;
   int v2;         /* the directory; -1: not made */
   bool v1[3];     /* made */
+  int removed;    /* directories, by a removal that has more to do */
 };
 
 /* Finds the hierarchies, makes the parent directories named `parent` and hands controllers down to them. */
@@ -41,7 +42,7 @@ int cgroup_events(const struct cgroup *cgroup);
 int cgroup_populated(int events);
 /* Processes that the out-of-memory killer took since the cgroup was made. */
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup);
-/* Removes the cgroups. Answers how many directories went; -1 with EBUSY while something is left inside. */
+/* Removes the cgroups. Answers how many directories went in all; -1 with EBUSY while something is left inside: to be called again then. */
 int cgroup_remove(struct cgroup *cgroup);
 void cgroup_close(struct cgroup *cgroup);
 

@@ -136,6 +136,21 @@ static void test_kill(void) {
   close(events);
 }
 
+/* The v2 directory may be busy for a moment when the others are gone already; the count is of all that went. */
+static void test_remove_in_two_turns(void) {
+  struct cgroup cgroup;
+  int expected = 1;
+  NEED(cgroup_make(&cgroup, &host, 25, &failure) == 0);
+  for (int i = 0; i < 3; i++)
+    expected += cgroup.v1[i];
+  pid_t pid = sleeper();
+  put_in_v2(&cgroup, pid);
+  CHECK(cgroup_remove(&cgroup) < 0 && errno == EBUSY, "busy");
+  NEED(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+  int removed = cgroup_remove(&cgroup);
+  CHECK(removed == expected, "%d of %d told", removed, expected);
+}
+
 static void test_out_of_memory(void) {
   struct cgroup cgroup;
   int go[2], status;
@@ -194,6 +209,7 @@ int main(void) {
   test_slots();
   test_limits();
   test_kill();
+  test_remove_in_two_turns();
   test_out_of_memory();
   test_close();
   return check_end("cgroup");
