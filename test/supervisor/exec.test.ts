@@ -184,6 +184,21 @@ test("many commands that do not start leave nothing that holds up the end", () =
     expect(gone.number("milliseconds")).toBeLessThan(3_000);
   }));
 
+test("commands that are starting when the sandbox ends do not hold up its end, and each is answered", () =>
+  launcher.leavingNothing(async () => {
+    for (let round = 0; round < 6; round++) {
+      const box = await launcher.launch();
+      const arg = round % 2 ? "/bin/nothing" : "/usr/bin/true";
+      const asked = Array.from({ length: 12 }, () => box.exec("", { arg }));
+      if (round > 3) await asked[round]; // some have started then, some are starting
+      const [, replies] = await Promise.all([box.client.ask("STOP", { "grace-ms": 0 }), Promise.all(asked)]);
+      for (const { reply } of replies)
+        expect([reply.name, reply.text("code")].join(" ")).toMatch(/^(STARTED |ERROR (ended|launch-failed))$/);
+      const { gone } = await box.end({ kill: false });
+      expect(gone.number("milliseconds")).toBeLessThan(2_000);
+    }
+  }));
+
 test("the end by the memory limit is told of a command of EXEC too", () =>
   launcher.leavingNothing(async () => {
     const box = await launcher.launch({ "memory-bytes": 48 << 20 });
