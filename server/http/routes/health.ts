@@ -14,7 +14,13 @@ export const healthRoutes =
       "/healthz",
       {
         config,
-        schema: { tags, security: [], summary: "The process answers", response: { 200: Type.Object({ status: Type.Literal("ok") }) } },
+        schema: {
+          tags,
+          security: [],
+          operationId: "getHealth",
+          summary: "The process answers",
+          response: { 200: Type.Object({ status: Type.Literal("ok") }, { examples: [{ status: "ok" }] }), ...problemResponses() },
+        },
       },
       async () => ({ status: "ok" as const }),
     );
@@ -26,8 +32,12 @@ export const healthRoutes =
         schema: {
           tags,
           security: [],
+          operationId: "getReadiness",
           summary: "Requests can be served",
-          response: { 200: Type.Object({ status: Type.Literal("ready") }), ...problemResponses("shutting-down") },
+          response: {
+            200: Type.Object({ status: Type.Literal("ready") }, { examples: [{ status: "ready" }] }),
+            ...problemResponses("shutting-down"),
+          },
         },
       },
       async () => {

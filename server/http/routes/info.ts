@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
 import { verdictOf } from "../../domain/preflight.ts";
+import { exampleInfo, examplePreflight } from "../schemas/info-examples.ts";
 import { Nullable, OneOf, problemResponses, Timestamp } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
 
@@ -38,19 +39,22 @@ const Recovery = Type.Object(
   { description: "What the last start of the daemon found and did." },
 );
 
-const InfoReport = Type.Object({
-  version: Type.String(),
-  node: Type.String(),
-  sqlite: Type.String(),
-  kernel: Type.String(),
-  pid: Type.Integer(),
-  bootId: Type.String(),
-  startedAt: Timestamp,
-  settings: Type.Record(Type.String(), Type.Unknown()),
-  launcher: Nullable(Launcher),
-  sandboxes: Type.Record(Type.String(), Type.Integer(), { description: "Their number by state." }),
-  recovery: Nullable(Recovery),
-});
+const InfoReport = Type.Object(
+  {
+    version: Type.String(),
+    node: Type.String(),
+    sqlite: Type.String(),
+    kernel: Type.String(),
+    pid: Type.Integer(),
+    bootId: Type.String(),
+    startedAt: Timestamp,
+    settings: Type.Record(Type.String(), Type.Unknown()),
+    launcher: Nullable(Launcher),
+    sandboxes: Type.Record(Type.String(), Type.Integer(), { description: "Their number by state." }),
+    recovery: Nullable(Recovery),
+  },
+  { examples: [exampleInfo] },
+);
 
 const Check = Type.Object({
   name: Type.String(),
@@ -60,6 +64,8 @@ const Check = Type.Object({
   remedy: Nullable(Type.String()),
 });
 
+const PreflightReport = Type.Object({ status: Status, checks: Type.Array(Check) }, { examples: [examplePreflight] });
+
 export const infoRoutes =
   ({ info }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
@@ -68,6 +74,7 @@ export const infoRoutes =
       {
         schema: {
           tags,
+          operationId: "getInfo",
           summary: "Versions, settings, capacity and the last recovery",
           response: { 200: InfoReport, ...problemResponses() },
         },
@@ -80,8 +87,9 @@ export const infoRoutes =
       {
         schema: {
           tags,
+          operationId: "getPreflight",
           summary: "What a launch needs of this host: ok, degraded or missing",
-          response: { 200: Type.Object({ status: Status, checks: Type.Array(Check) }), ...problemResponses() },
+          response: { 200: PreflightReport, ...problemResponses() },
         },
       },
       async () => {

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
 import { namespaceTypes } from "../../domain/ports.ts";
+import { exampleReport } from "../schemas/sandbox-examples.ts";
 import { NamespaceMap, SandboxPath } from "../schemas/sandboxes.ts";
 import { Nullable, OneOf, problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -21,7 +22,15 @@ const ProcessOwner = Type.Object({
   isMain: Type.Boolean(),
 });
 
-const Lookup = Type.Object({ items: Type.Array(Entry), process: Nullable(ProcessOwner) });
+const owner = { id: exampleReport.id, name: exampleReport.name };
+const SandboxNamespaces = Type.Object(
+  { sandbox: Owner, namespaces: Nullable(NamespaceMap), enter: Nullable(Type.String()) },
+  { examples: [{ sandbox: owner, namespaces: exampleReport.namespaces, enter: exampleReport.enter }] },
+);
+const Lookup = Type.Object(
+  { items: Type.Array(Entry), process: Nullable(ProcessOwner) },
+  { examples: [{ items: [{ type: "mnt", inode: 4026532248, host: false, sandboxes: [owner] }], process: null }] },
+);
 const Query = Type.Object(
   {
     inode: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, examples: [4026532249] })),
@@ -41,10 +50,11 @@ export const namespaceRoutes =
       {
         schema: {
           tags: ["namespaces"],
+          operationId: "getSandboxNamespaces",
           summary: "The namespaces of a running sandbox",
           params: SandboxPath,
           response: {
-            200: Type.Object({ sandbox: Owner, namespaces: Nullable(NamespaceMap), enter: Nullable(Type.String()) }),
+            200: SandboxNamespaces,
             ...problemResponses("invalid-request", "sandbox-not-found"),
           },
         },
@@ -60,6 +70,7 @@ export const namespaceRoutes =
       {
         schema: {
           tags: ["namespaces"],
+          operationId: "findNamespaces",
           summary: "Which sandbox owns this inode or this pid of the host",
           description: "Without filters: each namespace of the host and of all running sandboxes, once by inode.",
           querystring: Query,

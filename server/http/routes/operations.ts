@@ -4,7 +4,7 @@ import { Type } from "typebox";
 import type { Operation, Operations } from "../../domain/operations.ts";
 import { adminOnly } from "../admin-only.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
-import { OperationBody, operationBody, operationStates, Wait, waitMilliseconds } from "../schemas/operations.ts";
+import { exampleOperation, OperationBody, operationBody, operationStates, Wait, waitMilliseconds } from "../schemas/operations.ts";
 import { Nullable, OneOf, problemResponses, Reference } from "../schemas/shared.ts";
 
 const keepAliveMilliseconds = 15_000;
@@ -24,10 +24,21 @@ export const operationRoutes =
       },
       { additionalProperties: false },
     );
-    const list = Type.Object({ items: Type.Array(OperationBody), nextCursor: Nullable(Type.String()) });
+    const list = Type.Object(
+      { items: Type.Array(OperationBody), nextCursor: Nullable(Type.String()) },
+      { examples: [{ items: [exampleOperation], nextCursor: null }] },
+    );
     app.get(
       "/v1/operations",
-      { schema: { tags, summary: "List operations", querystring: query, response: { 200: list, ...problemResponses("invalid-request") } } },
+      {
+        schema: {
+          tags,
+          operationId: "listOperations",
+          summary: "List operations",
+          querystring: query,
+          response: { 200: list, ...problemResponses("invalid-request") },
+        },
+      },
       async (request) => {
         const { limit, cursor, state, subject } = request.query;
         const after = positionOf(cursor);
@@ -45,6 +56,7 @@ export const operationRoutes =
     const one = {
       tags,
       params,
+      operationId: "getOperation",
       summary: "Look at an operation, wait for its end, or follow it",
       description,
       querystring: Type.Object({ wait: Wait }, { additionalProperties: false }),
@@ -66,6 +78,7 @@ export const operationRoutes =
     const cancel = {
       tags,
       params,
+      operationId: "cancelOperation",
       summary: "Cancel an operation",
       description: "Answers when nothing of it is left. One that has ended stays as it is.",
       response: { 200: OperationBody, ...problemResponses("operation-not-found") },

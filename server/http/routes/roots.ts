@@ -5,7 +5,7 @@ import type { Roots } from "../../domain/roots.ts";
 import { adminOnly } from "../admin-only.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
 import { OperationBody, operationBody, operationFailure, Wait, waitMilliseconds } from "../schemas/operations.ts";
-import { CreateRoot, ManifestBody, missingRoot, RootBody, requestedSource, rootBody, rootStates } from "../schemas/roots.ts";
+import { CreateRoot, exampleRoot, ManifestBody, missingRoot, RootBody, requestedSource, rootBody, rootStates } from "../schemas/roots.ts";
 import { Name, Nullable, OneOf, problemResponses, Reference } from "../schemas/shared.ts";
 
 const tags = ["roots"];
@@ -17,6 +17,7 @@ export const rootRoutes =
   async (app) => {
     const create = {
       tags,
+      operationId: "createRoot",
       summary: "Provision a root",
       description: "Answers 202 with the operation that does it; with `wait`, 201 with the root when it is ready in that time.",
       querystring: Type.Object({ wait: Wait }, { additionalProperties: false }),
@@ -55,10 +56,21 @@ export const rootRoutes =
       },
       { additionalProperties: false },
     );
-    const list = Type.Object({ items: Type.Array(RootBody), nextCursor: Nullable(Type.String()) });
+    const list = Type.Object(
+      { items: Type.Array(RootBody), nextCursor: Nullable(Type.String()) },
+      { examples: [{ items: [exampleRoot], nextCursor: null }] },
+    );
     app.get(
       "/v1/roots",
-      { schema: { tags, summary: "List roots", querystring: query, response: { 200: list, ...problemResponses("invalid-request") } } },
+      {
+        schema: {
+          tags,
+          operationId: "listRoots",
+          summary: "List roots",
+          querystring: query,
+          response: { 200: list, ...problemResponses("invalid-request") },
+        },
+      },
       async (request) => {
         const { limit, cursor, name, state } = request.query;
         const after = positionOf(cursor);
@@ -69,12 +81,19 @@ export const rootRoutes =
       },
     );
 
-    const one = { tags, params, summary: "Look at a root", response: { 200: RootBody, ...problemResponses(), ...missingRoot() } };
+    const one = {
+      tags,
+      params,
+      operationId: "getRoot",
+      summary: "Look at a root",
+      response: { 200: RootBody, ...problemResponses(), ...missingRoot() },
+    };
     app.get("/v1/roots/:root", { schema: one }, async (request) => rootBody(roots.get(request.params.root)));
 
     const manifest = {
       tags,
       params,
+      operationId: "getRootManifest",
       summary: "What is in a root, and why",
       response: { 200: ManifestBody, ...problemResponses("root-not-ready"), ...missingRoot() },
     };
@@ -89,6 +108,7 @@ export const rootRoutes =
     const remove = {
       tags,
       params,
+      operationId: "deleteRoot",
       summary: "Remove a root, or cancel its provisioning",
       response: { 204: Type.Null({ description: "Removed." }), ...problemResponses("root-in-use"), ...missingRoot() },
     };

@@ -15,6 +15,7 @@ export const sandboxLifecycleRoutes =
       {
         schema: {
           tags,
+          operationId: "startSandbox",
           summary: "Start; on a running sandbox, its report",
           params: schemas.SandboxPath,
           body: schemas.EmptyBody,
@@ -32,6 +33,7 @@ export const sandboxLifecycleRoutes =
       {
         schema: {
           tags,
+          operationId: "stopSandbox",
           summary: "TERM to the main process, KILL to all after the grace; answers when nothing is left",
           params: schemas.SandboxPath,
           body: schemas.StopBody,
@@ -49,6 +51,7 @@ export const sandboxLifecycleRoutes =
       {
         schema: {
           tags,
+          operationId: "killSandbox",
           summary: "End all processes at once",
           params: schemas.SandboxPath,
           body: schemas.EmptyBody,
@@ -66,6 +69,7 @@ export const sandboxLifecycleRoutes =
       {
         schema: {
           tags,
+          operationId: "restartSandbox",
           summary: "Stop with grace where it runs, then start",
           params: schemas.SandboxPath,
           body: schemas.StopBody,

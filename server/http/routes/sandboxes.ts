@@ -27,6 +27,7 @@ export const sandboxRoutes =
       {
         schema: {
           tags,
+          operationId: "createSandbox",
           summary: "Create a sandbox; with start=true also start it",
           description: "Every field has a default: {} is a bash in the root named default. A start that is refused leaves nothing behind.",
           querystring: Type.Object({ start: Type.Boolean({ default: false }) }, { additionalProperties: false }),
@@ -57,6 +58,7 @@ export const sandboxRoutes =
       {
         schema: {
           tags,
+          operationId: "listSandboxes",
           summary: "List sandboxes, oldest first",
           querystring: schemas.SandboxQuery,
           response: { 200: schemas.SandboxList, ...problemResponses("invalid-request") },
@@ -75,6 +77,7 @@ export const sandboxRoutes =
       {
         schema: {
           tags,
+          operationId: "getSandbox",
           summary: "The report on a sandbox",
           params: schemas.SandboxPath,
           response: { 200: schemas.SandboxReport, ...problemResponses("invalid-request", "sandbox-not-found") },
@@ -88,6 +91,7 @@ export const sandboxRoutes =
       {
         schema: {
           tags,
+          operationId: "patchSandbox",
           summary: "Change name or labels",
           description: "With If-Match only when the definition still has that generation.",
           params: schemas.SandboxPath,
@@ -108,6 +112,7 @@ export const sandboxRoutes =
       {
         schema: {
           tags,
+          operationId: "deleteSandbox",
           summary: "End what runs and remove the sandbox with its files",
           description: "Accepted in every state. Answers what was removed.",
           params: schemas.SandboxPath,
@@ -122,6 +127,7 @@ export const sandboxRoutes =
       {
         schema: {
           tags,
+          operationId: "getSandboxReceipt",
           summary: "What the last teardown removed",
           params: schemas.SandboxPath,
           response: { 200: schemas.TeardownReceipt, ...problemResponses("invalid-request", "sandbox-not-found", "not-found") },

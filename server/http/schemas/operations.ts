@@ -21,6 +21,20 @@ export const Wait = Type.Optional(
 export const waitMilliseconds = (wait: string | undefined): number =>
   wait === undefined || wait === "false" ? 0 : (wait === "true" ? defaultWaitSeconds : Number(wait)) * 1000;
 
+export const exampleOperation = {
+  id: "01ke5z3m2v8q4x9r7t6w5y1n0p",
+  kind: "root.provision",
+  subject: "01ke5z3m2tq0d8f6g4h2j1k3m5",
+  state: "running",
+  phase: "retrieving packages",
+  progress: 0.21,
+  message: "libc6 2.36-9",
+  result: null,
+  problem: null,
+  createdAt: "2026-11-24T10:00:00.000Z",
+  endedAt: null,
+};
+
 export const OperationBody = Type.Object(
   {
     id: Type.String(),
@@ -39,21 +53,7 @@ export const OperationBody = Type.Object(
   },
   {
     description: "A long job.",
-    examples: [
-      {
-        id: "01ke5z3m2v8q4x9r7t6w5y1n0p",
-        kind: "root.provision",
-        subject: "01ke5z3m2tq0d8f6g4h2j1k3m5",
-        state: "running",
-        phase: "retrieving packages",
-        progress: 0.21,
-        message: "libc6 2.36-9",
-        result: null,
-        problem: null,
-        createdAt: "2026-11-24T10:00:00.000Z",
-        endedAt: null,
-      },
-    ],
+    examples: [exampleOperation],
   },
 );
 

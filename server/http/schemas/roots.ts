@@ -74,6 +74,20 @@ export const requestedSource = (source: Static<typeof Source>): RequestedSource 
 
 export const rootStates = ["provisioning", "ready"] as const;
 
+export const exampleRoot = {
+  id: "01ke5z3m2tq0d8f6g4h2j1k3m5",
+  name: "bash",
+  state: "ready",
+  source: { kind: "copy", binaries: ["/bin/bash"], files: [] },
+  sizeBytes: 3742000,
+  fileCount: 8,
+  createdAt: "2026-11-24T10:00:00.000Z",
+  readyAt: "2026-11-24T10:00:00.120Z",
+  operation: null,
+  message: null,
+  users: 1,
+};
+
 export const RootBody = Type.Object(
   {
     id: Type.String(),
@@ -90,21 +104,7 @@ export const RootBody = Type.Object(
   },
   {
     description: "A provisioned root filesystem, immutable once ready.",
-    examples: [
-      {
-        id: "01ke5z3m2tq0d8f6g4h2j1k3m5",
-        name: "bash",
-        state: "ready",
-        source: { kind: "copy", binaries: ["/bin/bash"], files: [] },
-        sizeBytes: 3742000,
-        fileCount: 8,
-        createdAt: "2026-11-24T10:00:00.000Z",
-        readyAt: "2026-11-24T10:00:00.120Z",
-        operation: null,
-        message: null,
-        users: 1,
-      },
-    ],
+    examples: [exampleRoot],
   },
 );
 
@@ -156,5 +156,25 @@ export const ManifestBody = Type.Object(
       }),
     ),
   },
-  { description: "Every file, link and made directory of a root, where it came from and why it is there." },
+  {
+    description: "Every file, link and made directory of a root, where it came from and why it is there.",
+    examples: [
+      {
+        root: exampleRoot.id,
+        totals: { files: 1, links: 0, directories: 0, sizeBytes: 1265648 },
+        files: [
+          {
+            path: "/usr/bin/bash",
+            type: "file",
+            source: "/usr/bin/bash",
+            sizeBytes: 1265648,
+            mode: "0755",
+            sha256: "5a5ca0d6d0ee1cb9ff2d0d3a1d9e5fb1b9b1b2a0d8a4f6c7e3b2a19087f6e5d4",
+            target: null,
+            why: [{ kind: "asked-for", of: null }],
+          },
+        ],
+      },
+    ],
+  },
 );

@@ -70,7 +70,10 @@ export const SandboxReport = named(
   ),
 );
 
-export const SandboxList = Type.Object({ items: Type.Array(SandboxReport), nextCursor: Nullable(Type.String()) });
+export const SandboxList = Type.Object(
+  { items: Type.Array(SandboxReport), nextCursor: Nullable(Type.String()) },
+  { examples: [{ items: [exampleReport], nextCursor: null }] },
+);
 
 /** What a teardown removed (domain/receipt.ts). */
 export const TeardownReceipt = named(
