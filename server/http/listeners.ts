@@ -12,9 +12,14 @@ const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTime
  * A server with limits that hold on every listener. Fastify sets `requestTimeout` 0 on servers it makes itself, and so
  * turns Node's own limit off (https://nodejs.org/api/http.html#serverrequesttimeout).
  */
-export const createHttpServer = (handler: RequestListener): Server =>
+export const createHttpServer = (handler: RequestListener): Server => {
   // A missing Host is refused by the application, as a problem document; Node's own refusal has no body.
-  createServer({ ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false }, handler);
+  const server = createServer({ ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false }, handler);
+  // An expectation that is not known may be passed over (RFC 9110, section 10.1.1); Node's own refusal has no body.
+  server.on("checkExpectation", handler);
+  server.on("connect", (_request, socket) => answerOnSocket(new DomainError("method-not-allowed", "this is no proxy"), socket as Socket));
+  return server;
+};
 
 /** What Node's parser refuses before there is a request: answered as a problem document all the same. */
 export const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
@@ -28,6 +33,11 @@ export const answerClientError = (error: NodeJS.ErrnoException, socket: Socket):
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
         ? new DomainError("request-timeout", "the request did not arrive in time")
         : new DomainError("invalid-request", "this is not HTTP/1.1 as RFC 9112 has it");
+  answerOnSocket(refusal, socket);
+};
+
+/** Answers where there is no request to reply to, and closes the connection. */
+const answerOnSocket = (refusal: DomainError, socket: Socket): void => {
   const problem = problemOf(refusal, "/");
   const body = JSON.stringify(problem);
   const head = [
