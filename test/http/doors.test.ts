@@ -1,7 +1,9 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Daemon } from "../fixtures/daemon.ts";
 
@@ -16,13 +18,14 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
+const ownFlags = (): string[] => [
+  ...["--state-dir", join(directory, "state"), "--run-dir", join(directory, "run"), "--cgroup-parent", `unshared-test-${process.pid}`],
+  ...["--listen", "none", "--log-format", "json", "--ready-shells", "0"],
+];
+
 /** Starts a daemon that is expected to end by itself, and gives its exit code and all it said. */
 const refusedStart = (...flags: string[]): { code: number | null; said: string } => {
-  const own = ["--state-dir", join(directory, "state"), "--run-dir", join(directory, "run"), "--listen", "none", "--log-format", "json"];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...own, "--ready-shells", "0", ...flags], {
-    encoding: "utf8",
-    timeout: 15_000,
-  });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...ownFlags(), ...flags], { encoding: "utf8", timeout: 15_000 });
   return { code: status, said: stdout + stderr };
 };
 const modeOf = (path: string) => statSync(path).mode & 0o777;
@@ -42,6 +45,26 @@ describe("files of the daemon", () => {
     chmodSync(daemon.directory, 0o755);
     expect(asNobody(daemon.directory)).toBe(0);
     expect([asNobody(daemon.socket), asNobody(join(daemon.stateDir, "admin.token"))]).toEqual([1, 1]);
+  });
+});
+
+describe("the group unshared", () => {
+  it("gets the socket and the run directory where it exists", async () => {
+    // A mount namespace with an /etc/group of its own: the host's stays as it is.
+    writeFileSync(join(directory, "group"), "root:x:0:\nunshared:x:4321:\n");
+    const script = 'mount --bind "$0" /etc/group && exec "$@"';
+    const flags = [...ownFlags(), "--default-root", "off"];
+    const child = spawn("unshare", ["--mount", "sh", "-c", script, join(directory, "group"), process.execPath, main, ...flags]);
+    const ended = once(child, "exit");
+    for await (const line of createInterface({ input: child.stdout })) if (line.includes('"listening"')) break;
+    const found = ["run", "run/unshared.sock"].map((name) => statSync(join(directory, name)));
+    child.stdout.resume();
+    child.kill("SIGTERM");
+    expect((await ended)[0]).toBe(0);
+    expect(found.map(({ mode, uid, gid }) => [mode & 0o777, uid, gid])).toEqual([
+      [0o750, 0, 4321],
+      [0o660, 0, 4321],
+    ]);
   });
 });
 

@@ -102,6 +102,24 @@ describe("framing that others read differently", () => {
   });
 });
 
+describe("what HTTP has besides", () => {
+  it("is answered by problems, or passed over: expectations, upgrades, tunnels", async () => {
+    const lines = "host: localhost\r\n";
+    expectProblem(await exchange(unix(), `GET /no HTTP/1.1\r\n${lines}expect: the-unexpected\r\n\r\n`), [404, 417]);
+    using patient = await Wire.open(unix());
+    patient.write(post("content-length: 2\r\nexpect: 100-continue\r\n", ""));
+    expect((await patient.reply())?.status).toBe(100);
+    patient.write("[]");
+    expectProblem(await patient.reply(), 400);
+    const upgrade =
+      "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    expectProblem(await exchange(unix(), `GET /no HTTP/1.1\r\n${lines}${upgrade}\r\n`), 404);
+    expect((await exchange(unix(), `GET /healthz HTTP/1.1\r\n${lines}${upgrade}\r\n`))?.status).toBe(200);
+    expectProblem(await exchange(unix(), `CONNECT example.com:443 HTTP/1.1\r\n${lines}\r\n`), [400, 404, 405]);
+    expect((await exchange(unix(), "GET /healthz HTTP/1.0\r\n\r\n"))?.status).toBe(200);
+  });
+});
+
 describe("connections", () => {
   it.each(doors)("are used again, by %s", async (_, address) => {
     using wire = await Wire.open(address());

@@ -1,6 +1,6 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
-import addFormats from "ajv-formats";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../fixtures/daemon.ts";
 import { contract, documentedCodes, exampleOf, nameOf, type Operation, operations, pathOf, type Schema } from "./contract.ts";
@@ -71,7 +71,8 @@ describe("the contract", () => {
   });
 });
 
-const resolved = (schema: Schema): Schema => (schema.$ref ? (contract.components.schemas[schema.$ref.split("/").at(-1) as string] as Schema) : schema);
+const resolved = (schema: Schema): Schema =>
+  schema.$ref ? (contract.components.schemas[schema.$ref.split("/").at(-1) as string] as Schema) : schema;
 
 /** One call of each operation in an order in which each succeeds. */
 const calls: [string, string, unknown?][] = [
@@ -128,11 +129,14 @@ describe("answers", () => {
     expect(operations.map(nameOf).filter((name) => !called.has(name))).toEqual([]);
   });
 
-  it.each(operations.filter(({ path }) => path.includes("{")).map((operation) => ({ name: nameOf(operation), operation })))("fit the contract where what $name names is not there", async ({ operation }) => {
-    const reply = await daemon.request(operation.method, pathOf(operation), exampleOf(operation));
-    const media = operation.responses[`${reply.status}`]?.content?.["application/problem+json"];
-    expect(media, `${reply.status}`).toBeDefined();
-    expect(operation.responses[`${reply.status}`]?.description).toContain(`\`${reply.body.code}\``);
-    expect(faultsOf(media?.schema as Schema, reply.body)).toBe("");
-  });
+  it.each(operations.filter(({ path }) => path.includes("{")).map((operation) => ({ name: nameOf(operation), operation })))(
+    "fit the contract where what $name names is not there",
+    async ({ operation }) => {
+      const reply = await daemon.request(operation.method, pathOf(operation), exampleOf(operation));
+      const media = operation.responses[`${reply.status}`]?.content?.["application/problem+json"];
+      expect(media, `${reply.status}`).toBeDefined();
+      expect(operation.responses[`${reply.status}`]?.description).toContain(`\`${reply.body.code}\``);
+      expect(faultsOf(media?.schema as Schema, reply.body)).toBe("");
+    },
+  );
 });
