@@ -12,7 +12,8 @@ static const struct rule launch_rules[] = {
   {"id", RULE_ID, 0, 0, false, false},
   {"root", RULE_ID, 0, 0, true, false},
   {"isolate", RULE_TEXT, 1, 16, true, true},
-  {"arg", RULE_TEXT, 0, 131071, false, true},
+  {"arg", RULE_TEXT, 0, 131071, true, true},
+  {"hold", RULE_NUMBER, 0, 1, true, false},
   {"env", RULE_TEXT, 2, 131071, true, true},
   {"cwd", RULE_TEXT, 1, 4095, false, false},
   {"uid", RULE_NUMBER, 0, ID_RANGE - 1, false, false},
@@ -92,7 +93,10 @@ static bool read_command(struct definition *definition, const struct fields *fie
   definition->output_bytes = fields_number(fields, "output-bytes", 0);
   if (definition->cwd[0] != '/')
     return refuse(error, "cwd is not absolute");
-  return definition->arguments[0][0] || refuse(error, "arg 0 is empty");
+  definition->hold = fields_number(fields, "hold", 0);
+  if (definition->hold != !definition->arguments[0])
+    return refuse(error, "arg is missing, or given with hold");
+  return definition->hold || definition->arguments[0][0] || refuse(error, "arg 0 is empty");
 }
 
 bool definition_read_exec(struct definition *definition, const struct fields *fields, char error[128]) {
@@ -121,6 +125,8 @@ bool definition_read(struct definition *definition, const struct fields *fields,
     return refuse(error, "root goes with an isolated mnt, and only with it");
   if (definition->hostname && !(definition->isolate & NS_BIT(NS_UTS)))
     return refuse(error, "hostname needs an isolated uts");
+  if (definition->hold && (definition->init || definition->tty))
+    return refuse(error, "hold goes without init and tty");
   if (definition->init && !(definition->isolate & NS_BIT(NS_PID)))
     return refuse(error, "init needs an isolated pid");
   if (!(definition->isolate & NS_BIT(NS_USER)) && (!mount || definition->capabilities))

@@ -17,6 +17,7 @@
 
 #define ALIVE_LIMIT 512
 #define KEPT_LIMIT 256
+#define AGENTS_LIMIT 32
 #define START_DEADLINE_US 20000000
 
 /* An EXEC under way. */
@@ -349,6 +350,76 @@ void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t reque
   exec->failures = (struct watch){.fd = exec->channel.failures, .ready = failures_ready, .owner = exec};
   if (loop_add(&supervisor->loop, &exec->notes, EPOLLIN) < 0 || loop_add(&supervisor->loop, &exec->failures, EPOLLIN) < 0)
     exec_failed_here(exec, "watch the start");
+}
+
+/* ---- file agents ---- */
+
+struct agent_child {
+  struct agent_child *next;
+  struct supervisor *supervisor;
+  pid_t pid;
+  struct watch pidfd;
+};
+
+static unsigned count_agents(const struct supervisor *supervisor) {
+  unsigned counted = 0;
+  for (const struct agent_child *agent = supervisor->agents; agent; agent = agent->next)
+    counted++;
+  return counted;
+}
+
+static void agent_ended(struct watch *watch, uint32_t events) {
+  struct agent_child *agent = watch->owner, **at = &agent->supervisor->agents;
+  (void)events;
+  waitpid(agent->pid, NULL, 0);
+  while (*at != agent)
+    at = &(*at)->next;
+  *at = agent->next;
+  loop_close(&agent->supervisor->loop, watch);
+  free(agent);
+}
+
+static int fork_agent(struct supervisor *supervisor, struct agent_child *agent, int connection, uint32_t request) {
+  struct instance *instance = &supervisor->instance;
+  struct shell shell = {.host = instance->host, .isolate = instance->isolate, .channel = CHANNEL_CLOSED};
+  struct failure failure;
+  int notes[2], pidfd = -1;
+  struct clone_args arguments = {
+    .flags = CLONE_INTO_CGROUP | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD, .cgroup = (uint64_t)instance->cgroup.v2,
+  };
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) < 0)
+    return -1;
+  agent->pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (agent->pid == 0) {
+    shell.channel.notes = notes[1];
+    shell_serve_files(&shell, supervisor->shell.fd, connection, request);
+  }
+  int error = errno;
+  close(notes[1]);
+  /* One that is not let go on ends by itself, when our end of the notes is closed. */
+  if (agent->pid > 0 && cgroup_enter(&instance->cgroup, agent->pid, &failure) == 0)
+    word_send(notes[0], NULL, 0);
+  close(notes[0]);
+  agent->pidfd = (struct watch){.fd = pidfd, .ready = agent_ended, .owner = agent};
+  errno = error;
+  return agent->pid < 0 ? -1 : loop_add(&supervisor->loop, &agent->pidfd, EPOLLIN);
+}
+
+void exec_files(struct supervisor *supervisor, struct peer *peer, uint32_t request) {
+  if (supervisor->state != RUNNING || supervisor->retry_us || supervisor->shell.fd < 0 || !(supervisor->instance.isolate & NS_BIT(NS_MNT))) {
+    refuse(peer, request, "ended", "there are no files of a running sandbox");
+    return;
+  }
+  struct agent_child *agent = count_agents(supervisor) < AGENTS_LIMIT ? calloc(1, sizeof *agent) : NULL;
+  if (!agent || fork_agent(supervisor, agent, peer->watch.fd, request) < 0) {
+    free(agent);
+    refuse(peer, request, agent ? "failed" : "busy", "no file agent can be started");
+    return;
+  }
+  agent->supervisor = supervisor;
+  agent->next = supervisor->agents;
+  supervisor->agents = agent;
+  peer->closing = true; /* here; the agent has a descriptor of its own */
 }
 
 /* ---- what else is asked ---- */

@@ -42,7 +42,7 @@ void init_run(int notes, pid_t command) {
     reap(notes, command);
     siginfo_t information;
     int signal_number = sigwaitinfo(&all, &information);
-    if (signal_number > 0 && signal_number != SIGCHLD)
+    if (signal_number > 0 && signal_number != SIGCHLD && command > 0)
       kill(command, signal_number);
   }
 }

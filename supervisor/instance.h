@@ -62,6 +62,8 @@ int keep_only(int *kept, size_t count);
 _Noreturn void shell_run(struct shell *shell);
 /* Enters the running sandbox whose PID 1 `target` (a pidfd) names, and runs a command there. `input` -1: /dev/null. */
 _Noreturn void shell_enter(struct shell *shell, const struct definition *definition, int target);
+/* Enters its mount and user namespaces only, unseen by its processes, and serves as file agent on `connection`. */
+_Noreturn void shell_serve_files(struct shell *shell, int target, int connection, uint32_t request);
 /* PID 1: reaps, forwards signals to the command, tells when it ended. */
 _Noreturn void init_run(int notes, pid_t command);
 

@@ -1,12 +1,14 @@
 /* The process that becomes PID 1 of a sandbox: first a shell that is prepared and waits, then, at the commit, the init or the
  * command itself. It runs the program's own trusted code up to the drop of its credentials; nothing of the sandbox's root has been
  * executed or loaded by then. It is never dumpable, so nothing inside can look into it (proc(5), ptrace(2)). */
+#include "agent.h"
 #include "instance.h"
 #include "loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <net/if.h>
@@ -192,6 +194,16 @@ static _Noreturn void become_command(struct shell *shell, const struct definitio
   give_up(shell, &failure);
 }
 
+/* The init's stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. `command` -1: it only holds the namespaces. */
+static _Noreturn void rule(int notes, pid_t command) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; fd < 3 && null >= 0; fd++)
+    dup2(null, fd);
+  int kept[] = {0, 1, 2, notes};
+  keep_only(kept, 4);
+  init_run(notes, command);
+}
+
 /* clone(2) with CLONE_PIDFD: the descriptor names the command for the supervisor, whatever becomes of its number. */
 static _Noreturn void become_init(struct shell *shell, const struct definition *definition) {
   struct failure failure;
@@ -206,13 +218,7 @@ static _Noreturn void become_init(struct shell *shell, const struct definition *
     _exit(0);
   await_word(shell, none); /* the supervisor knows the command by now, so it may be reaped */
   munmap((void *)(uintptr_t)shell->order, sizeof *shell->order);
-  /* Its stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. */
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (int fd = 0; fd < 3 && null >= 0; fd++)
-    dup2(null, fd);
-  int kept[] = {0, 1, 2, notes};
-  keep_only(kept, 4);
-  init_run(notes, command);
+  rule(notes, command);
 }
 
 static void commit(struct shell *shell, const struct definition *definition, int lower, int sandbox, struct failure *failure) {
@@ -277,6 +283,22 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
   spawn_entered(shell, definition);
 }
 
+void shell_serve_files(struct shell *shell, int target, int connection, uint32_t request) {
+  static const struct definition files = {.capabilities = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID};
+  struct failure failure;
+  int kept[] = {0, 1, 2, target, connection, shell->channel.notes}, none[2];
+  process_title("files", "");
+  if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
+    _exit(1);
+  await_word(shell, none);
+  if (setns(target, (int)(shell->isolate & NS_BIT(NS_USER) ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS)) < 0 || setgroups(0, NULL) < 0 ||
+      setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || credentials_drop(shell->host, &files, &failure) < 0)
+    _exit(1);
+  close(target);
+  fd_close(&shell->channel.notes);
+  agent_run(connection, request);
+}
+
 void shell_run(struct shell *shell) {
   static struct definition definition;
   struct fields fields;
@@ -291,6 +313,10 @@ void shell_run(struct shell *shell) {
     give_up(shell, &failure);
   }
   commit(shell, &definition, fds[0], fds[1], &failure);
+  if (definition.hold) { /* the failure pipe ends with this, as it does with an exec */
+    munmap((void *)(uintptr_t)shell->order, sizeof *shell->order);
+    rule(shell->channel.notes, -1);
+  }
   if (definition.init)
     become_init(shell, &definition);
   become_command(shell, &definition);

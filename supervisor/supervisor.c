@@ -53,6 +53,7 @@ static void put_report(struct frame *frame, const struct supervisor *supervisor)
   static const char *const states[] = {"running", "ended", "gone"};
   const struct instance *instance = &supervisor->instance;
   frame_put(frame, "id", "%s", supervisor->id);
+  frame_put(frame, "hold", "%d", supervisor->definition.hold);
   frame_put(frame, "slot", "%u", instance->cgroup.slot);
   frame_put(frame, "state", "%s", states[supervisor->state]);
   frame_put(frame, "pid", "%d", (int)instance->main);
@@ -280,6 +281,7 @@ static void attach(struct supervisor *supervisor, struct peer *peer, uint32_t re
 static const struct rule *rules_of(uint16_t type) {
   switch (type) {
   case ATTACH:
+  case FILES:
   case RELEASE:
     return no_rules;
   case SIGNAL:
@@ -325,6 +327,8 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
     reply_error(peer, header->request, "invalid", error);
   else if (header->type == ATTACH)
     attach(supervisor, peer, header->request);
+  else if (header->type == FILES)
+    exec_files(supervisor, peer, header->request);
   else if (header->type == STOP)
     handle_stop(supervisor, peer, header->request, fields);
   else if (header->type != RELEASE)

@@ -10,6 +10,7 @@ struct supervisor {
   struct loop loop;
   struct server server;
   struct process main;             /* the first of the list that its `next` begins */
+  struct agent_child *agents;
   struct exec *starting;           /* EXECs whose commands do not execute yet */
   struct watch notes, shell, cgroup_events;
   struct definition definition;    /* of the launch; its texts are gone, its numbers hold for every EXEC */
@@ -26,6 +27,8 @@ struct supervisor {
 
 /* ---- exec.c: commands started in the running sandbox ---- */
 void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t request, const struct fields *fields);
+/* Forks a file agent that takes the peer's connection over. */
+void exec_files(struct supervisor *supervisor, struct peer *peer, uint32_t request);
 void exec_forget(struct supervisor *supervisor, struct peer *peer, uint32_t request, struct process *process);
 void exec_forget_peer(struct supervisor *supervisor, struct peer *peer);
 /* The sandbox is gone, and with it every process. */

@@ -1,0 +1,59 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The process's own root is the sandbox's, so a link leads nowhere else; mounts and magic links are refused on top. */
+static int open_below(int directory, const char *path, int flags, mode_t mode) {
+  struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_IN_ROOT};
+  for (;;) {
+    int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+    if (fd >= 0 || errno != EAGAIN) /* a rename beside the walk: look again (openat2(2)) */
+      return fd;
+  }
+}
+
+int path_open(const struct agent *agent, const char *path, int flags, mode_t mode) {
+  return open_below(agent->root, path, flags, mode);
+}
+
+int path_make(int directory, const char *path) {
+  char part[PATH_LIMIT];
+  int at = open_below(directory, ".", O_PATH | O_DIRECTORY, 0);
+  while (at >= 0 && *(path += strspn(path, "/"))) {
+    size_t length = strcspn(path, "/");
+    memcpy(part, path, length);
+    part[length] = 0;
+    path += length;
+    if (strcmp(part, ".") == 0)
+      continue;
+    int next = -1;
+    if (strcmp(part, "..") == 0)
+      errno = EINVAL;
+    else if (mkdirat(at, part, 0755) == 0 || errno == EEXIST)
+      next = openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int error = errno;
+    close(at);
+    errno = error;
+    at = next;
+  }
+  return at;
+}
+
+int path_parent(const struct agent *agent, const char *path, bool parents, const char **name) {
+  char parent[PATH_LIMIT];
+  const char *slash = strrchr(path, '/');
+  *name = slash ? slash + 1 : path;
+  if (!slash || !**name || strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0) {
+    errno = EINVAL;
+    return -1;
+  }
+  memcpy(parent, path, (size_t)(slash - path) + 1);
+  parent[slash - path + 1] = 0;
+  int fd = path_open(agent, parent, O_PATH | O_DIRECTORY, 0);
+  return fd < 0 && errno == ENOENT && parents ? path_make(agent->root, parent) : fd;
+}

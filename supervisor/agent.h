@@ -1,0 +1,77 @@
+/* The file agent: a process inside a sandbox's mount and user namespaces that does for the daemon what a person's shell there could do
+ * with files. It is one of the sandbox's own by its ids, so the host's files are out of its reach whatever a path says. */
+#ifndef AGENT_H
+#define AGENT_H
+
+#include "wire.h"
+
+#include <sys/stat.h>
+
+#define PATH_LIMIT 4096
+#define DATA_LIMIT 262144u
+
+/* What a broken-off request leaves: removed when the request fails and when the process ends. */
+struct unfinished {
+  int directory;
+  char name[32]; /* empty: nothing */
+};
+
+struct agent {
+  int socket;          /* to the asker; blocking */
+  int root;            /* "/" inside */
+  uint32_t request;    /* the one being answered */
+  char *in;            /* one frame's body */
+  struct wire_header header;
+  struct fields fields;
+  struct unfinished unfinished;
+};
+
+/* Serves until the connection ends. `request` is that of FILES, answered here. */
+_Noreturn void agent_run(int socket, uint32_t request);
+
+/* ---- agent.c: frames ---- */
+/* The next frame into `header` and `fields`; ends the process with the connection. */
+void agent_receive(struct agent *agent);
+void agent_send(struct agent *agent, struct frame *frame);
+void agent_done(struct agent *agent);
+void agent_data(struct agent *agent, const void *bytes, size_t length);
+/* Answers ERROR by errno. */
+void agent_error(struct agent *agent, const char *what, const char *path);
+/* `name` is what the entry is called; `directory`/`at` where a link's target is read. */
+void agent_entry(struct agent *agent, int directory, const char *at, const char *name, const struct stat *status);
+
+/* ---- agent-path.c: resolving, by openat2(2) ---- */
+/* Opens what `path` names, or -1. With O_NOFOLLOW in `flags` a link at the end is not followed. */
+int path_open(const struct agent *agent, const char *path, int flags, mode_t mode);
+/* Opens the directory that `path` lies in and points `name` at its last part. Makes missing ones with `parents`. EINVAL for "/" and for a last part of "." or "..". */
+int path_parent(const struct agent *agent, const char *path, bool parents, const char **name);
+/* Makes all directories of a path below `directory` that are missing. */
+int path_make(int directory, const char *path);
+
+/* ---- what can be asked; each sends its reply ---- */
+void agent_stat(struct agent *agent);
+void agent_list(struct agent *agent);
+void agent_read(struct agent *agent);
+void agent_write(struct agent *agent);
+void agent_delete(struct agent *agent);
+void agent_change(struct agent *agent);
+void agent_walk(struct agent *agent);
+void agent_plant(struct agent *agent);
+void agent_watch(struct agent *agent);
+
+void agent_drop_unfinished(struct agent *agent);
+_Noreturn void agent_end(struct agent *agent);
+
+/* Copies all bytes of a regular file from one descriptor to another, with its holes. */
+int copy_bytes(int from, int to);
+/* Sends a regular file's bytes from `offset`, at most `length` (0: to its end as it is then). Answers -1 with errno. */
+int send_bytes(struct agent *agent, int fd, uint64_t offset, uint64_t length);
+/* Writes the DATA that comes into `fd` (-1: nowhere) and adds up `total`; stops at the first frame of another type, which is then the
+ * agent's present one. */
+int bytes_take(struct agent *agent, int fd, uint64_t *total);
+/* Writes all of it. */
+int write_all(int fd, const void *bytes, size_t length);
+/* A new file beside NAME under a name of its own; `temporary` takes it. */
+int temporary_open(int directory, char temporary[32]);
+
+#endif
