@@ -94,8 +94,10 @@ static bool read_command(struct definition *definition, const struct fields *fie
   if (definition->cwd[0] != '/')
     return refuse(error, "cwd is not absolute");
   definition->hold = fields_number(fields, "hold", 0);
-  if (definition->hold != !definition->arguments[0])
-    return refuse(error, "arg is missing, or given with hold");
+  if (!definition->hold && !definition->arguments[0])
+    return refuse(error, "arg is missing");
+  if (definition->hold && definition->arguments[0])
+    return refuse(error, "hold goes without arg");
   return definition->hold || definition->arguments[0][0] || refuse(error, "arg 0 is empty");
 }
 
