@@ -67,7 +67,13 @@ export class LauncherClient implements Launcher {
       ["id", id],
       ["slot", String(slot)],
     ];
-    return goneOf(await this.#request("CLEAN", fields, "CLEANED", cleanMilliseconds));
+    try {
+      return goneOf(await this.#request("CLEAN", fields, "CLEANED", cleanMilliseconds));
+    } catch (error) {
+      if (error instanceof RefusedError && error.code === "running")
+        throw new DomainError("deadline-exceeded", `the supervisor of ${id} is alive and does not answer`, { cause: error });
+      throw error;
+    }
   }
 
   async remove(id: string): Promise<{ files: number; bytes: number }> {

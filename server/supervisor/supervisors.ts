@@ -93,7 +93,10 @@ export class SupervisorClients implements Supervisors {
   async #attachment(id: string): Promise<Attachment> {
     const found = this.#attachments.get(id);
     if (found !== undefined) return found;
-    await this.attach(id);
+    const { exit, gone } = await this.attach(id);
+    // What happened while nobody was connected is news.
+    if (exit !== null) this.#listener?.exited(id, exit);
+    if (gone !== null) this.#listener?.gone(id, gone);
     const made = this.#attachments.get(id);
     if (made === undefined) throw unavailable(id, new Error("the connection ended at once"));
     return made;
