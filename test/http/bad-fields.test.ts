@@ -12,7 +12,10 @@ beforeAll(async () => {
   daemon = await startSmallDaemon();
   await daemon.request("POST", "/v1/sandboxes", { name: "stored" });
 });
-afterAll(() => daemon[Symbol.asyncDispose]());
+afterAll(async () => {
+  await daemon.request("DELETE", "/v1/sandboxes/stored");
+  await daemon[Symbol.asyncDispose]();
+});
 
 const send = (method: string, path: string, json: string) => {
   const head = `${method} ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n`;

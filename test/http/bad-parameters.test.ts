@@ -11,7 +11,10 @@ beforeAll(async () => {
   daemon = await startSmallDaemon();
   await daemon.request("POST", "/v1/sandboxes", { name: "stored" });
 });
-afterAll(() => daemon[Symbol.asyncDispose]());
+afterAll(async () => {
+  await daemon.request("DELETE", "/v1/sandboxes/stored");
+  await daemon[Symbol.asyncDispose]();
+});
 
 const send = (method: string, path: string, body?: unknown) => {
   const json = body === undefined ? "" : JSON.stringify(body);

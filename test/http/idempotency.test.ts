@@ -9,7 +9,10 @@ beforeAll(async () => {
   daemon = await startSmallDaemon();
   await daemon.request("POST", "/v1/sandboxes", { name: "stored" });
 });
-afterAll(() => daemon[Symbol.asyncDispose]());
+afterAll(async () => {
+  await daemon.request("DELETE", "/v1/sandboxes/stored");
+  await daemon[Symbol.asyncDispose]();
+});
 
 const post = (path: string, body: unknown, key: string): Promise<Reply> => daemon.request("POST", path, body, { "idempotency-key": key });
 const idsOf = async (kind: string): Promise<string[]> =>

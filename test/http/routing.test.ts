@@ -10,7 +10,10 @@ beforeAll(async () => {
   daemon = await startSmallDaemon();
   await daemon.request("POST", "/v1/sandboxes", { name: "stored" });
 });
-afterAll(() => daemon[Symbol.asyncDispose]());
+afterAll(async () => {
+  await daemon.request("DELETE", "/v1/sandboxes/stored");
+  await daemon[Symbol.asyncDispose]();
+});
 
 const allMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 const answered = (path: string): string[] => {
