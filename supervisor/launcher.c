@@ -336,8 +336,7 @@ static struct child *begin_launch(struct launcher *launcher, const struct defini
     fill_order(child->order, fields);
     if (send(child->control.fd, "g", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
       return child;
-    loop_close(&launcher->loop, &child->control); /* it died just now: a fresh one then */
-    child->state = WORKING;
+    loop_close(&launcher->loop, &child->control); /* it died just now, and is cleaned after when it is reaped: a fresh one then */
   }
   struct order *order = new_order();
   if (!order)
