@@ -153,7 +153,7 @@ describe("STOP", () => {
   test("of one that is gone is taken as done", () =>
     launcher.leavingNothing(async () => {
       const box = await launcher.bash("exit 0");
-      await box.client.event("GONE");
+      await box.gone();
       expect((await box.client.ask("STOP", { "grace-ms": 10 })).name).toBe("DONE");
       expect((await box.client.ask("SIGNAL", { process: "main", signal: 9 })).text("code")).toBe("ended");
       expect(

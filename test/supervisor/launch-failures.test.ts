@@ -80,7 +80,7 @@ test.each(cases)("$what: the layer is named, and nothing is left", ({ values, la
 test("files that a sandbox has from before are kept when a launch of it fails", () =>
   launcher.leavingNothing(async () => {
     const box = await launcher.bash("echo kept > /kept");
-    await box.client.event("GONE");
+    await box.gone();
     expect((await box.client.ask("RELEASE")).name).toBe("DONE");
     const kept = launcher.state(`sandboxes/${box.id}/upper/kept`);
     expect((await launcher.ask({ id: box.id, arg: "/bin/nothing" })).text("layer")).toBe("command");

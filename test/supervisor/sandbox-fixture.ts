@@ -82,6 +82,14 @@ export class Sandbox {
     return await this.output(name);
   }
 
+  /** The report once it is gone. The event may have been sent before this connection was there, so it is asked. */
+  gone(): Promise<Reply> {
+    return eventually("gone", async () => {
+      const report = await this.client.ask("ATTACH");
+      return report.text("state") === "gone" && report;
+    });
+  }
+
   /** Waits for EXITED and GONE, releases, removes the files. Kills first, unless told to wait for its own end. */
   async end({ kill = true } = {}): Promise<{ exited: Reply; gone: Reply }> {
     const attached = await this.client.ask("ATTACH");
