@@ -1,4 +1,5 @@
 /** The verbs in every state that can be reached over HTTP: once, twice, and all at once. */
+import { execSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { commandLine, isAlive, pidsOfProgram, startTicksOf, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
@@ -60,12 +61,15 @@ describe("a sandbox at rest", () => {
 
   it("stopped: starts again, as another instance with the same files", async () => {
     const first = await host.run({ name: "again" });
+    execSync(`${first.enter} /bin/bash -c 'echo kept > /kept'`);
     await post("again", "stop", { graceSeconds: 5 });
     const { status, body: second } = await post("again", "start");
     expect(status).toBe(200);
     expect(second).toMatchObject({ id: first.id, generation: first.generation, status: { state: "running", reason: null }, exit: null });
     expect(second.process.pid).not.toBe(first.process.pid);
     expect(isAlive(first.process.pid)).toBe(false);
+    // An id range belongs to the instance; on the disk the ids are plain, so the file is root's again.
+    expect(execSync(`${second.enter} /bin/bash -c 'stat -c "%u %g" /kept; cat /kept'`, { encoding: "utf8" })).toBe("0 0\nkept\n");
   });
 
   it("failed: says what failed", async () => {

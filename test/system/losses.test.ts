@@ -1,10 +1,10 @@
 /** Launcher or supervisor killed, the host rebooted, a pid given to somebody else. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import SQLite from "better-sqlite3";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { isAlive, startTicksOf, until } from "../fixtures/processes.ts";
+import { commandLine, isAlive, startTicksOf, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
 let host: SandboxDaemon;
@@ -46,6 +46,18 @@ describe("a launcher that is killed", () => {
     expect((await host.request("GET", "/v1/preflight")).body.checks).toContainEqual(
       expect.objectContaining({ name: "launcher", status: "ok" }),
     );
+  });
+
+  it("keeps its prepared shells at their number: one that dies waiting is replaced", async () => {
+    const launcher = await host.launcherPid();
+    const ready = async () => (await host.request("GET", "/v1/info")).body.launcher.readyShells;
+    await until("four shells", async () => (await ready()) === 4);
+    const victim = host.processes().find((pid) => commandLine(pid).join(" ").startsWith("unshared-shell")) ?? 0;
+    expect(victim).not.toBe(0);
+    process.kill(victim, "SIGKILL");
+    await until("its end", () => !isAlive(victim));
+    await until("four shells again", async () => (await ready()) === 4 && host.processes().length === 9);
+    expect(await host.launcherPid()).toBe(launcher);
   });
 
   it("while launches are under way costs those at most, and leaves nothing half made", async () => {
@@ -103,6 +115,13 @@ describe("a row that claims what is no more true", () => {
     bystander.kill("SIGKILL");
   });
 
+  /** A unix socket that nobody listens on any more, as a run directory that outlives a boot may hold. */
+  const leaveSocket = async (path: string): Promise<void> => {
+    const script = `require("node:net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`;
+    spawnSync(process.execPath, ["-e", script]);
+    expect(existsSync(path)).toBe(true);
+  };
+
   /** A sandbox that has ended, whose row then claims that it runs, as the process `pid`, since the boot `bootId`. */
   const claim = async (pid: number, bootId: string | null): Promise<string> => {
     const { id } = await host.run();
@@ -128,6 +147,7 @@ describe("a row that claims what is no more true", () => {
       .prepare("UPDATE sandboxes SET state = 'running', reason = NULL, exit = NULL, instance = ?, boot_id = ? WHERE id = ?")
       .run(JSON.stringify(instance), bootId ?? row?.boot_id, id);
     database.close();
+    if (bootId !== null) await leaveSocket(join(host.daemon.directory, "run/sandboxes", `${id}.sock`));
     await host.daemon.start();
     return id;
   };

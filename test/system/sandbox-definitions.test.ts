@@ -2,7 +2,7 @@
 import { execSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { inodesOf, readOr, statusLine } from "../fixtures/processes.ts";
+import { inodesOf, readOr, statusLine, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
 let host: SandboxDaemon;
@@ -64,6 +64,23 @@ describe("a definition", () => {
     const { process } = await host.run({ capabilities: ["CAP_CHOWN", "CAP_SETUID"] });
     const mask = (1n | (1n << 7n)).toString(16).padStart(16, "0");
     for (const set of ["CapPrm", "CapEff", "CapBnd"]) expect(statusLine(process.pid, set)).toBe(mask);
+  });
+});
+
+describe("a warm launch and a cold one", () => {
+  it("give the same report but for their phases", async () => {
+    const ready = async () => (await host.request("GET", "/v1/info")).body.launcher.readyShells;
+    await until("prepared shells", async () => (await ready()) > 0);
+    const warm = await host.run();
+    // No shell is prepared with a time namespace.
+    const cold = await host.run({ namespaces: { time: true } });
+    const names = (report: { phases: { name: string }[] }) => report.phases.map(({ name }) => name);
+    expect(names(cold)).toEqual(["prepare", ...names(warm)]);
+    const shape = (value: unknown): unknown =>
+      typeof value === "object" && value !== null && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shape(each)]))
+        : typeof value;
+    expect(shape(cold)).toEqual(shape(warm));
   });
 });
 
