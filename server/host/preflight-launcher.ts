@@ -21,9 +21,10 @@ const remedyOf = (layer: string, errno: number): string => {
   const { EACCES, ENOENT, ENOSPC, EPERM, EROFS } = constants.errno;
   if (errno === EACCES || errno === EPERM)
     return "run daemon and launcher as root with all capabilities; in a container, make that privileged";
-  if (errno === EROFS) return "mount it writable: mount -o remount,rw PATH; in a container, make that privileged";
+  if (errno === EROFS) return "mount it writable (mount -o remount,rw PATH) and restart the daemon; in a container, make that privileged";
   if (errno === ENOSPC) return "raise the limit of the kernel's: sysctl -a | grep max_.*namespaces";
-  if (layer === "cgroup" && errno === ENOENT) return "mount -t cgroup2 none /sys/fs/cgroup, with its memory, cpu and pids controllers";
+  if (layer === "cgroup" && errno === ENOENT)
+    return "mount -t cgroup2 none /sys/fs/cgroup, with its memory, cpu and pids controllers, and restart the daemon";
   return `the kernel refuses the layer ${layer} with errno ${errno}: boot one that is built with it, of version 5.19 or newer`;
 };
 
