@@ -108,8 +108,9 @@ export class Launcher {
       const target = welcome.number("ready-target");
       const titles = processesWith(this.mark, this.cgroupParent).map((pid) => file(pid, "cmdline").replaceAll("\0", " ").trim());
       const count = (title: string) => titles.filter((one) => one === title).length;
-      const preparing = titles.filter((title) => title.startsWith(program)).length - 1; // before they have a title of their own
-      const settled = count("unshared-supervisor ready") === target && count("unshared-shell") === target && preparing === 0;
+      const untitled = titles.filter((title) => title.startsWith(program)).length - 1; // before they have a title of their own
+      const passing = untitled + count("unshared-supervisor none") + titles.filter((title) => title.startsWith("unshared-worker")).length;
+      const settled = count("unshared-supervisor ready") === target && count("unshared-shell") === target && passing === 0;
       return welcome.number("ready") === target && settled && welcome;
     });
   }
