@@ -74,6 +74,9 @@ export const helpText = (): string => {
   ].join("\n");
 };
 
+/** The launcher lends 4,096 ranges of 65,536 ids, the last of which still has to lie below 2^32 (supervisor/host.h). */
+const highestIdBase = 2 ** 32 - 1 - 4096 * 65536;
+
 const wholeNumber = (flag: string, text: string, low: number, high: number): number => {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
   if (!(number >= low && number <= high)) throw new ConfigError(`--${flag} takes a whole number from ${low} to ${high}, not "${text}"`);
@@ -152,7 +155,7 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
       tokenFile: resolve(get("token-file") || join(stateDir, "admin.token")),
       cgroupParent,
       // 65,536 ids for each instance must fit below 2^32 - 1, the id that means "none".
-      idBase: wholeNumber("id-base", get("id-base"), 65536, 4_200_000_000),
+      idBase: wholeNumber("id-base", get("id-base"), 65536, highestIdBase),
       readyShells: wholeNumber("ready-shells", get("ready-shells"), 0, 64),
       defaultRoot: oneOf("default-root", get("default-root"), ["on", "off"]) === "on",
       supervisor: resolve(get("supervisor")),

@@ -11,6 +11,7 @@ import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
 import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
+import { PrometheusMeasurements } from "./host/measurements.ts";
 import { releaseStartMemory } from "./host/memory.ts";
 import { HostPreflight } from "./host/preflight.ts";
 import { Proc } from "./host/proc.ts";
@@ -61,6 +62,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     events,
     logger: logger.child({ room: "roots" }),
   });
+  const measurements = new PrometheusMeasurements(launcher, store);
   const room: SandboxRoom = {
     store,
     events,
@@ -68,6 +70,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     launcher,
     supervisors,
     roots,
+    measurements,
     log: logger.child({ room: "sandboxes" }),
     bootId: proc.bootId(),
   };
@@ -86,7 +89,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const fromUnix: AccessPolicy["fromUnix"] = new WeakSet();
   const access: AccessPolicy = { fromUnix, tokenDigest: digestOf(token), tcp: null };
   const app = await buildApp(
-    { sandboxes, roots, operations, namespaces, info, idempotency: new IdempotencyTable(database), logger },
+    { sandboxes, roots, operations, namespaces, info, measurements, idempotency: new IdempotencyTable(database), logger },
     access,
   );
   await app.ready();

@@ -10,7 +10,7 @@
 
 #define PROGRAM_VERSION "0.1.0"
 #define ID_RANGE 65536u   /* uids and gids of one instance */
-#define SLOT_LIMIT 32768u /* instances at once; a slot names a cgroup and an id range */
+#define SLOT_LIMIT 4096u /* instances at once; a slot names a cgroup and an id range */
 
 /* In the order of `ns_table`; a set of namespaces is a mask of 1 << NS_x. */
 enum ns { NS_MNT, NS_UTS, NS_IPC, NS_NET, NS_PID, NS_USER, NS_CGROUP, NS_TIME, NS_COUNT };

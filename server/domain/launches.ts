@@ -93,8 +93,11 @@ export class Launches {
       const error = launched.status === "rejected" ? launched.reason : (stored as PromiseRejectedResult).reason;
       // Without an answer of the launcher's nobody knows whether it launched.
       if (launched.status === "fulfilled" || !isRefusal(error)) await this.#endUnanswered(id);
+      const failure = error instanceof DomainError ? error : null;
+      this.#room.measurements.launchFailed(failure?.code ?? "internal", (failure?.members["layer"] as string | undefined) ?? null);
       throw error;
     }
+    this.#room.measurements.launched(launched.value.phases);
     const now = Date.now();
     const running = enter(
       this.#room,

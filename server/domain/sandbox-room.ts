@@ -1,5 +1,6 @@
 import { DomainError } from "./errors.ts";
 import type { State } from "./lifecycle.ts";
+import type { Measurements } from "./measurements.ts";
 import type {
   Events,
   Launcher,
@@ -21,6 +22,7 @@ export interface SandboxRoom {
   launcher: Launcher;
   supervisors: Supervisors;
   roots: RootDirectory;
+  measurements: Measurements;
   log: Logger;
   bootId: string;
 }

@@ -8,6 +8,7 @@ import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { infoRoutes } from "./routes/info.ts";
+import { metricsRoutes } from "./routes/metrics.ts";
 import { namespaceRoutes } from "./routes/namespaces.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { rootRoutes } from "./routes/roots.ts";
@@ -20,7 +21,16 @@ import { validators } from "./validation.ts";
 export type App = FastifyInstance;
 
 /** Each takes the services and gives a fastify plugin; a new room of routes is added to this list. */
-const routes = [healthRoutes, infoRoutes, sandboxRoutes, sandboxLifecycleRoutes, namespaceRoutes, rootRoutes, operationRoutes];
+const routes = [
+  healthRoutes,
+  infoRoutes,
+  metricsRoutes,
+  sandboxRoutes,
+  sandboxLifecycleRoutes,
+  namespaceRoutes,
+  rootRoutes,
+  operationRoutes,
+];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */
 const logRequest = (request: FastifyRequest, reply: FastifyReply): void => {
@@ -53,6 +63,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   for (const schema of sharedSchemas) app.addSchema(schema);
   app.addHook("onResponse", (request, reply, done) => {
     logRequest(request, reply);
+    services.measurements.answered(request.method, request.routeOptions.url ?? "none", reply.statusCode, reply.elapsedTime);
     done();
   });
   // On connections that are open already, requests still come when the listeners take no new ones.

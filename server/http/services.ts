@@ -1,6 +1,7 @@
 import type { Logger as PinoLogger } from "pino";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
 import type { Info } from "../domain/info.ts";
+import type { Measurements } from "../domain/measurements.ts";
 import type { NamespaceIndex } from "../domain/namespaces.ts";
 import type { Operations } from "../domain/operations.ts";
 import type { Roots } from "../domain/roots.ts";
@@ -13,6 +14,7 @@ export interface Services {
   operations: Operations;
   namespaces: NamespaceIndex;
   info: Info;
+  measurements: Measurements;
   idempotency: IdempotencyStore;
   logger: PinoLogger;
 }

@@ -55,7 +55,7 @@ const ofLauncher: Message[] = [
       "output-bytes": [...notNumber, "0", "4095", "1073741825"],
     },
   },
-  { type: "CLEAN", values: { id: "refused", slot: 1 }, refused: { id: notId, slot: [...notNumber, "32768"] } },
+  { type: "CLEAN", values: { id: "refused", slot: 1 }, refused: { id: notId, slot: [...notNumber, "4096"] } },
   { type: "REMOVE", values: { id: "refused" }, refused: { id: notId } },
   { type: "END", values: {}, refused: {} },
 ];

@@ -1,0 +1,73 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { ErrorCode } from "../domain/errors.ts";
+import { states } from "../domain/lifecycle.ts";
+import type { Measurements } from "../domain/measurements.ts";
+import type { Instance, Launcher, SandboxStore } from "../domain/ports.ts";
+
+const launchSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5];
+const requestSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
+
+/** The numbers behind `GET /metrics`. What can be looked up is looked up when it is asked for, so it never runs behind. */
+export class PrometheusMeasurements implements Measurements {
+  readonly #registry = new Registry();
+  readonly #launcher: Launcher;
+  readonly #store: SandboxStore;
+  readonly #sandboxes: Gauge<"state">;
+  readonly #readyShells: Gauge;
+  readonly #readyTarget: Gauge;
+  readonly #phases: Histogram<"phase">;
+  readonly #failures: Counter<"code" | "layer">;
+  readonly #requests: Histogram<"method" | "route" | "status">;
+
+  constructor(launcher: Launcher, store: SandboxStore) {
+    const registers = [this.#registry];
+    this.#launcher = launcher;
+    this.#store = store;
+    collectDefaultMetrics({ register: this.#registry });
+    this.#sandboxes = new Gauge({ name: "unshared_sandboxes", help: "Stored sandboxes by state.", labelNames: ["state"], registers });
+    this.#readyShells = new Gauge({ name: "unshared_ready_shells", help: "Prepared shells that wait for a launch.", registers });
+    this.#readyTarget = new Gauge({ name: "unshared_ready_shells_target", help: "Prepared shells that the launcher keeps.", registers });
+    this.#phases = new Histogram({
+      name: "unshared_launch_phase_seconds",
+      help: "Time of each phase of a launch, as the supervisor measured it; `prepare` only where no shell was ready.",
+      labelNames: ["phase"],
+      buckets: launchSeconds,
+      registers,
+    });
+    this.#failures = new Counter({
+      name: "unshared_launch_failures_total",
+      help: "Launches that failed, by problem code and by the layer that could not be applied.",
+      labelNames: ["code", "layer"],
+      registers,
+    });
+    this.#requests = new Histogram({
+      name: "unshared_http_request_seconds",
+      help: "Time from a request's head to the end of its answer.",
+      labelNames: ["method", "route", "status"],
+      buckets: requestSeconds,
+      registers,
+    });
+  }
+
+  launched(phases: Instance["phases"]): void {
+    for (const { name, microseconds } of phases) this.#phases.observe({ phase: name }, microseconds / 1e6);
+  }
+
+  launchFailed(code: ErrorCode, layer: string | null): void {
+    this.#failures.inc({ code, layer: layer ?? "none" });
+  }
+
+  answered(method: string, route: string, status: number, milliseconds: number): void {
+    this.#requests.observe({ method, route, status }, milliseconds / 1000);
+  }
+
+  async text(): Promise<{ contentType: string; body: string }> {
+    const counts = this.#store.countByState();
+    for (const state of states) this.#sandboxes.set({ state }, counts[state] ?? 0);
+    // A launcher that does not answer has no shells ready.
+    const facts = await this.#launcher.facts().catch(() => null);
+    this.#readyShells.set(facts?.readyShells ?? 0);
+    this.#readyTarget.set(facts?.readyTarget ?? 0);
+    return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
+  }
+}
