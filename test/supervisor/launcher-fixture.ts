@@ -152,6 +152,7 @@ export class Launcher {
 
   /** Runs a test and fails unless everything is as it was before, soon. */
   async leavingNothing<T>(run: () => Promise<T>): Promise<T> {
+    await this.settled(); // the worker of an earlier REMOVE answers before it ends
     const before = JSON.stringify(this.traces());
     const result = await run();
     await eventually("no trace is left", () => JSON.stringify(this.traces()) === before, 4_000).catch(() => {
