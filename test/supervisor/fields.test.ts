@@ -145,6 +145,10 @@ describe("the launcher", () => {
     ["an init without an isolated pid", { isolate: ["mnt", "user", "uts"] }],
     ["capabilities without an isolated user", { isolate: ["mnt", "pid", "uts"], capabilities: 1 }],
     ["neither user nor mnt isolated", { isolate: ["pid", "uts"], root: null }],
+    ["hold with a command", { hold: 1, init: 0 }],
+    ["hold with an init", { hold: 1, arg: null }],
+    ["hold that is neither 0 nor 1", { hold: 2, arg: null, init: 0 }],
+    ["neither hold nor a command", { hold: 0, arg: null }],
     ["257 arguments", { arg: Array(257).fill("x") }],
     ["1,025 variables", { env: Array(1025).fill("A=1") }],
     [

@@ -207,3 +207,14 @@ test("the sandbox's /proc/1 names no path of the host", () =>
     expect(readFileSync(`/proc/${box.init}/cmdline`, "latin1")).not.toContain(launcher.directory);
     await box.end();
   }));
+
+test("a sandbox that only holds its namespaces has an init and no command, takes EXEC, and ends by STOP", () =>
+  launcher.leavingNothing(async () => {
+    const box = await launcher.launch({ hold: 1, arg: null, init: 0 });
+    expect(box.report.text("hold")).toBe("1");
+    expect(cgroupProcesses(box.cgroup)[0]).toEqual([box.init]);
+    expect(statusOf(box.init)).toMatchObject({ CapEff: "0000000000000000", CapBnd: "0000000000000000", NoNewPrivs: "1", Seccomp: "2" });
+    expect(await box.says("echo $$ from inside")).toMatch(/^\d+ from inside\n$/);
+    const { exited } = await box.end();
+    expect(exited.text("reason")).toBe("signaled");
+  }));
