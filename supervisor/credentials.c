@@ -56,5 +56,5 @@ int credentials_drop(const struct host *host, const struct definition *definitio
     return fail(failure, LAYER_USER, "prctl");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return fail(failure, LAYER_NO_NEW_PRIVS, "prctl");
-  return seccomp_install(host->filters, failure);
+  return seccomp_install(&host->filter, failure);
 }

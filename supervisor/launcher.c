@@ -31,6 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define REFILL_IDLE_US 1000   /* after the last launch: what is asked for comes before what may be */
 #define REFILL_PAUSE_US 1000000 /* after a shell that could not be prepared, or died */
 #define CLEAN_DEADLINE_MS 10000
 #define END_DEADLINE_MS 5000
@@ -131,6 +132,8 @@ static void control_ready(struct watch *watch, uint32_t events) {
     }
     reply(child, &frame);
     drop_order(child);
+    if (child->launcher->refill_after_us < now_us() + REFILL_IDLE_US)
+      child->launcher->refill_after_us = now_us() + REFILL_IDLE_US;
   }
 }
 
@@ -203,10 +206,15 @@ static unsigned count_children(const struct launcher *launcher, int state) {
   return count;
 }
 
-/* One at start shows whether this machine can do it at all, also where none are wanted. */
-static bool wants_refill(const struct launcher *launcher, bool probed) {
+/* Microseconds until a shell is to be prepared, -1 for none. One at start shows whether this machine can do it at all, also where none
+ * are wanted; a machine whose cgroups or filters are missing is not tried. */
+static int64_t refill_pause(const struct launcher *launcher, bool probed) {
   unsigned target = launcher->host->ready_target, there = count_children(launcher, READY) + count_children(launcher, PREPARING);
-  return there < target || (!probed && there == 0);
+  bool hopeless = launcher->problem.message[0] && !launcher->refill_after_us;
+  uint64_t now = now_us();
+  if (hopeless || count_children(launcher, LAUNCHING) || !(there < target || (!probed && there == 0)))
+    return -1;
+  return launcher->refill_after_us > now ? (int64_t)(launcher->refill_after_us - now) : 0;
 }
 
 static void refill(struct launcher *launcher) {
@@ -538,7 +546,7 @@ int launcher_run(struct host *host) {
     log_line(50, "cannot start: %s", strerror(errno));
     return 1;
   }
-  if (seccomp_compile(host->filters, &launcher.problem) < 0 || cgroup_host_open(&host->cgroups, host->cgroup_parent, &launcher.problem) < 0)
+  if (seccomp_compile(&host->filter, &launcher.problem) < 0 || cgroup_host_open(&host->cgroups, host->cgroup_parent, &launcher.problem) < 0)
     log_line(50, "launches are refused: %s: %s", launcher.problem.message, strerror(launcher.problem.error));
   if (server_listen(&launcher.server, &launcher.loop, host->sockets, "../launcher.sock") < 0) {
     log_line(50, errno == EADDRINUSE ? "another launcher answers on %s/launcher.sock" : "cannot listen on %s/launcher.sock", host->run_dir);
@@ -546,9 +554,8 @@ int launcher_run(struct host *host) {
   }
   log_line(30, "launcher ready: cgroups %s, ids from %u, %u shells to be kept ready", host->cgroups.layout, host->id_base, host->ready_target);
   while (!launcher.ending) {
-    bool wanted = !launcher.problem.message[0] || launcher.refill_after_us ? wants_refill(&launcher, probed) : false;
-    uint64_t now = now_us(), pause = launcher.refill_after_us > now ? launcher.refill_after_us - now : 0;
-    if (loop_once(&launcher.loop, wanted ? (int)((pause + 999) / 1000) : -1) == 0 && wanted && !pause) {
+    int64_t pause = refill_pause(&launcher, probed);
+    if (loop_once(&launcher.loop, pause < 0 ? -1 : (int)((pause + 999) / 1000)) == 0 && pause == 0) {
       refill(&launcher);
       probed = true;
     }

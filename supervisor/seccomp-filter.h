@@ -1,15 +1,15 @@
-/* The system calls a sandbox may make: two filters, compiled once by libseccomp(3) at the launcher's start.
- * The first is the allow-list: what it does not name answers ENOSYS, as a kernel without it would, and i386 and x32 are closed.
- * The second, newer one says no in the field's usual words (EPERM, EAFNOSUPPORT) to what is known and refused, whatever the first says;
- * it also looks at arguments: of clone(2), socket(2), ioctl(2), personality(2). Of equal refusals the newest filter's counts (seccomp(2)). */
+/* The system calls a sandbox may make: two lists, compiled once by libseccomp(3) at the launcher's start and joined into one filter.
+ * The first says no in the field's usual words (EPERM, EAFNOSUPPORT) to what is known and refused; it also looks at arguments: of
+ * clone(2), socket(2), ioctl(2), personality(2). What it lets pass comes to the second, the allow-list: what that does not name answers
+ * ENOSYS, as a kernel without it would, and i386 and x32 are closed. */
 #ifndef SECCOMP_FILTER_H
 #define SECCOMP_FILTER_H
 
 #include "failure.h"
 #include "host.h"
 
-int seccomp_compile(struct sock_fprog filters[2], struct failure *failure);
+int seccomp_compile(struct sock_fprog *filter, struct failure *failure);
 /* Needs no_new_privs or CAP_SYS_ADMIN. */
-int seccomp_install(const struct sock_fprog filters[2], struct failure *failure);
+int seccomp_install(const struct sock_fprog *filter, struct failure *failure);
 
 #endif

@@ -1,5 +1,5 @@
-/* The filters in the kernel that enforces them. Each probe runs twice in a child of its own: without them it must answer something
- * else, so that the refusal is the filters' and nobody else's; with them it must answer exactly what the table says. */
+/* The filter in the kernel that enforces them. Each probe runs twice in a child of its own: without them it must answer something
+ * else, so that the refusal is the filter' and nobody else's; with them it must answer exactly what the table says. */
 #include "seccomp-filter.h"
 #include "check.h"
 
@@ -27,11 +27,11 @@ struct probe {
   const char *name;
   long number;
   unsigned long arguments[6];
-  int without;  /* errno without the filters: 0 for success, ANYTHING but `with` */
+  int without;  /* errno without the filter: 0 for success, ANYTHING but `with` */
   int with;
 };
 
-static struct sock_fprog filters[2];
+static struct sock_fprog filter;
 
 /* A clone with a namespace flag makes a child; it must be gone before the answer. */
 static int call(const struct probe *probe) {
@@ -69,7 +69,7 @@ static int outcome(const struct probe *probe, int (*caller)(const struct probe *
   if (pid == 0) {
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) /* a probe that succeeds stays in here */
       _exit(250);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || (filtered && seccomp_install(filters, &failure) < 0))
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || (filtered && seccomp_install(&filter, &failure) < 0))
       _exit(251);
     _exit(caller(probe));
   }
@@ -79,7 +79,7 @@ static int outcome(const struct probe *probe, int (*caller)(const struct probe *
 
 static void check(const struct probe *probe, int (*caller)(const struct probe *)) {
   int without = outcome(probe, caller, false), with = outcome(probe, caller, true);
-  CHECK(probe->without == ANYTHING ? without != probe->with && without < 200 : without == probe->without, "%s without the filters: %d", probe->name, without);
+  CHECK(probe->without == ANYTHING ? without != probe->with && without < 200 : without == probe->without, "%s without the filter: %d", probe->name, without);
   CHECK(with == probe->with, "%s with them: %d, expected %d", probe->name, with, probe->with);
 }
 
@@ -160,22 +160,21 @@ static bool kernel_has(int (*caller)(const struct probe *), const struct probe *
   return outcome(probe, caller, false) == probe->without;
 }
 
-/* What a kernel without the feature answers by itself is no proof of the filters; it is checked, and said. */
+/* What a kernel without the feature answers by itself is no proof of the filter; it is checked, and said. */
 static void check_where_there(const struct probe *probe, int (*caller)(const struct probe *)) {
   if (kernel_has(caller, probe)) {
     check(probe, caller);
     return;
   }
   printf("%s: this kernel refuses it by itself\n", probe->name);
-  CHECK(outcome(probe, caller, true) == probe->with, "%s with the filters", probe->name);
+  CHECK(outcome(probe, caller, true) == probe->with, "%s with the filter", probe->name);
 }
 
-static void test_programs(void) {
-  for (int i = 0; i < 2; i++)
-    CHECK(filters[i].len > 10 && filters[i].len <= 4096 && filters[i].filter, "program %d has %d instructions", i, filters[i].len);
+static void test_program(void) {
+  CHECK(filter.len > 10 && filter.len <= 4096 && filter.filter, "the program has %d instructions", filter.len);
 }
 
-/* A process under the filters may add one of its own, and it cannot loosen them. */
+/* A process under the filter may add one of its own, and it cannot loosen them. */
 static int add_permissive(const struct probe *probe) {
   struct sock_filter allow = {.code = 0x06 /* BPF_RET | BPF_K */, .k = 0x7fff0000 /* SECCOMP_RET_ALLOW */};
   struct sock_fprog program = {.len = 1, .filter = &allow};
@@ -187,8 +186,8 @@ static int add_permissive(const struct probe *probe) {
 
 int main(void) {
   struct failure failure;
-  NEED(seccomp_compile(filters, &failure) == 0);
-  test_programs();
+  NEED(seccomp_compile(&filter, &failure) == 0);
+  test_program();
   for (size_t i = 0; i < sizeof probes / sizeof *probes; i++)
     check(&probes[i], call);
   for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
@@ -199,7 +198,6 @@ int main(void) {
 #endif
   const struct probe looser = {"a filter of its own that allows all", 0, {0}, 0, EPERM};
   check(&looser, add_permissive);
-  for (int i = 0; i < 2; i++)
-    free(filters[i].filter);
+  free(filter.filter);
   return check_end("seccomp-filter");
 }
