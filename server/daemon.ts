@@ -1,14 +1,19 @@
 /** The composition root: builds the rooms, recovers, listens, shuts down. Nothing else knows all of them; `main.ts` only loads it. */
 import { type Logger, pino } from "pino";
 import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
+import { Files } from "./domain/files.ts";
 import { deadlines } from "./domain/lifecycle.ts";
+import { LiveProcesses } from "./domain/live-processes.ts";
 import { NamespaceIndex } from "./domain/namespaces.ts";
 import { Operations } from "./domain/operations.ts";
 import { logChecks } from "./domain/preflight.ts";
+import { ProcessRecords } from "./domain/process-records.ts";
+import { Processes } from "./domain/processes.ts";
 import { Recovery } from "./domain/recovery.ts";
 import { Roots } from "./domain/roots.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
+import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
 import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
 import { PrometheusMeasurements } from "./host/measurements.ts";
@@ -28,9 +33,12 @@ import { Database } from "./store/database.ts";
 import { EventStore } from "./store/events.ts";
 import { IdempotencyTable } from "./store/idempotency.ts";
 import { SqlOperationStore } from "./store/operations.ts";
+import { ProcessTable } from "./store/processes.ts";
 import { SqlRootStore } from "./store/roots.ts";
 import { SandboxTable } from "./store/sandboxes.ts";
+import { FileAgentClients } from "./supervisor/file-agents.ts";
 import { LauncherClient } from "./supervisor/launcher.ts";
+import { ProcessClients } from "./supervisor/processes.ts";
 import { SupervisorClients } from "./supervisor/supervisors.ts";
 
 /** Milliseconds that running requests get to finish after TERM, and that the whole end may take. */
@@ -47,7 +55,9 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const database = new Database(`${config.stateDir}/state.db`);
   const events = new EventStore(database);
   const store = new SandboxTable(database);
+  const processTable = new ProcessTable(database);
   const proc = new Proc();
+  const bootId = proc.bootId();
   const launcher = new LauncherClient(
     { program: config.supervisor, ...config, launchMilliseconds: deadlines.starting ?? 0 },
     logger.child({ room: "launcher" }),
@@ -71,16 +81,26 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     supervisors,
     roots,
     measurements,
+    records: new ProcessRecords({
+      processes: processTable,
+      events,
+      persistence: database,
+      log: logger.child({ room: "processes" }),
+      bootId,
+    }),
     log: logger.child({ room: "sandboxes" }),
-    bootId: proc.bootId(),
+    bootId,
   };
   const sandboxes = new Sandboxes(room);
+  const files = new Files(room, sandboxes, new FileAgentClients(config.runDir));
+  const processes = new Processes({ ...room, processes: processTable, processSupervisors: new ProcessClients(supervisors) });
+  const liveProcesses = new LiveProcesses(room, processTable, new HostCgroupProcesses());
   const namespaces = new NamespaceIndex(store, proc, () => launcher.lastFacts()?.hostInodes ?? null);
   const info = new DaemonInfo({
     config,
     version,
     sqlite: database.sqliteVersion(),
-    bootId: proc.bootId(),
+    bootId,
     launcher,
     store,
     preflight: new HostPreflight(launcher, config.stateDir),
@@ -89,7 +109,19 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const fromUnix: AccessPolicy["fromUnix"] = new WeakSet();
   const access: AccessPolicy = { fromUnix, tokenDigest: digestOf(token), tcp: null };
   const app = await buildApp(
-    { sandboxes, roots, operations, namespaces, info, measurements, idempotency: new IdempotencyTable(database), logger },
+    {
+      sandboxes,
+      files,
+      roots,
+      operations,
+      processes,
+      liveProcesses,
+      namespaces,
+      info,
+      measurements,
+      idempotency: new IdempotencyTable(database),
+      logger,
+    },
     access,
   );
   await app.ready();
@@ -122,9 +154,11 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     ending = true;
     logger.info({ signal }, "shutting down; sandboxes run on");
     info.shutDown();
+    processes.outputs.close();
     setTimeout(() => process.exit(1), endMilliseconds).unref();
     await Promise.all([listeners.close(finishMilliseconds), operations.shutDown()]);
     await app.close();
+    await files.shutDown();
     supervisors.close();
     await launcher.close();
     await database.close();

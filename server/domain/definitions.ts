@@ -21,9 +21,9 @@ const unsupported = (input: DefinitionInput): InputFault[] => {
   return faults;
 };
 
-const semanticFaults = (definition: Definition): InputFault[] => {
+/** What is wrong with a command as a whole: of a sandbox, or one started in it. */
+export const commandFaults = ({ command, env, cwd }: Pick<Definition, "command" | "env" | "cwd">): InputFault[] => {
   const faults: InputFault[] = [];
-  const { command, env, cwd } = definition;
   if (!cwd.startsWith("/")) faults.push({ pointer: "/cwd", detail: "must be an absolute path" });
   if (command[0] === "") faults.push({ pointer: "/command/0", detail: "must not be empty" });
   const variables = Object.entries(env);
@@ -76,15 +76,15 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     lifetime: { ttlSeconds: null, idleSeconds: null, onExpiry: input.lifetime?.onExpiry ?? "delete" },
     labels: input.labels ?? {},
   };
-  const faults = semanticFaults(definition);
+  const faults = commandFaults(definition);
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   checkNamespaces(definition, scope);
   return definition;
 };
 
-/** The whole environment of the main process, as NAME=VALUE: what the definition gives over what a shell expects to find. */
-export const environmentOf = (definition: Definition): string[] => {
+/** The whole environment of a process, as NAME=VALUE: what its definition gives over what a shell expects to find. */
+export const environmentOf = (definition: Pick<Definition, "env" | "user" | "tty">): string[] => {
   const base: Record<string, string> = { PATH: defaultPath, HOME: definition.user.uid === 0 ? "/root" : "/" };
   if (definition.tty) base["TERM"] = "xterm-256color";
   return Object.entries({ ...base, ...definition.env }).map(([name, value]) => `${name}=${value}`);

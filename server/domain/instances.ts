@@ -1,5 +1,6 @@
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
 import type { Attached, Exit, Gone, Instance, SandboxRow, SupervisorListener } from "./ports.ts";
+import type { ProcessExit, ReportedProcess } from "./process.ts";
 import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
@@ -12,6 +13,8 @@ export class Instances implements SupervisorListener {
   readonly #recovering = new Set<string>();
   /** Whoever deletes a sandbox releases its supervisor after the row is gone; until then nothing is released here. */
   readonly #claimed = new Set<string>();
+  /** Ends what holds the files of a sandbox that does not run; set by whoever makes such holds. */
+  endHold: (id: string) => Promise<void> = async () => {};
 
   constructor(room: SandboxRoom) {
     this.#room = room;
@@ -28,6 +31,7 @@ export class Instances implements SupervisorListener {
 
   /** Takes in what ATTACH found: an end that happened while nobody listened. */
   apply(id: string, attached: Attached): void {
+    this.processesFound(id, attached.processes);
     if (attached.exit !== null) this.exited(id, attached.exit);
     if (attached.gone !== null) this.gone(id, attached.gone);
   }
@@ -41,11 +45,26 @@ export class Instances implements SupervisorListener {
       this.#watchTeardown(id);
     }
     if (outcome.act === "stay") enter(this.#room, row, row.state, { exit, message: describe(exit) }, { exit });
-    if (outcome.act === "ignore") this.#room.log.warn({ sandbox: id, state: row.state }, "an exit came at a time when none was expected");
+    if (outcome.act === "ignore" && !this.#claimed.has(id))
+      this.#room.log.warn({ sandbox: id, state: row.state }, "an exit came at a time when none was expected");
+    this.#room.records.wake(id, "main");
+  }
+
+  processesFound(id: string, processes: readonly ReportedProcess[]): void {
+    this.#room.records.found(id, processes);
+  }
+
+  processExited(id: string, process: string, exit: ProcessExit): void {
+    this.#room.records.exited(id, process, exit);
+  }
+
+  processForgotten(id: string, process: string): void {
+    this.#room.records.forgotten(id, process);
   }
 
   gone(id: string, gone: Gone): void {
     const row = this.#room.store.get(id);
+    if (gone.complete) this.#room.records.over(id);
     if (row === null) {
       this.#settle(id);
       return;
@@ -94,8 +113,14 @@ export class Instances implements SupervisorListener {
     });
   }
 
-  /** Resolves when the supervisor of an ended run has given up its socket; a new launch under this id has to wait for it. */
+  /** Resolves when nothing uses the id's socket any more: the supervisor of an ended run, or a hold of its files. A new launch under this id has to wait for it. */
   async released(id: string): Promise<void> {
+    await this.#releasing.get(id);
+    await this.endHold(id);
+  }
+
+  /** As `released`, but a hold may stand. */
+  async supervisorReleased(id: string): Promise<void> {
     await this.#releasing.get(id);
   }
 
@@ -114,6 +139,7 @@ export class Instances implements SupervisorListener {
     if (now === null || !maybeAlive(now.state)) return this.#settle(row.id);
     const receipt = gone && receiptOf(now, reason, gone);
     enter(this.#room, now, "failed", { reason, message, receipt, instance: null, bootId: null, stopBy: null }, { receipt });
+    this.#room.records.over(row.id);
     await this.#room.persistence.durable();
     this.#settle(row.id);
   }

@@ -4,6 +4,7 @@
  */
 import type { Definition } from "./definition.ts";
 import type { State } from "./lifecycle.ts";
+import type { ProcessExit, ReportedProcess } from "./process.ts";
 import type { Receipt } from "./receipt.ts";
 
 export const namespaceTypes = ["mnt", "uts", "ipc", "net", "pid", "user", "cgroup", "time"] as const;
@@ -138,6 +139,8 @@ export interface LaunchOrder {
   uid: number;
   gid: number;
   hostname: string | null;
+  /** Namespaces without a command; `command` is empty then. */
+  hold?: boolean;
   init: boolean;
   tty: boolean;
   capabilityMask: bigint;
@@ -194,12 +197,19 @@ export interface Attached {
   state: InstanceState;
   exit: Exit | null;
   gone: Gone | null;
+  /** Those that were started by a request, without the main process. */
+  processes: ReportedProcess[];
 }
 
 /** What is heard of sandboxes that are attached to. `lost`: the supervisor is no more and nothing else will be heard. */
 export interface SupervisorListener {
   exited(id: string, exit: Exit): void;
   gone(id: string, gone: Gone): void;
+  /** What a new connection found. */
+  processesFound(id: string, processes: readonly ReportedProcess[]): void;
+  /** `durationMs` of the exit is 0: when it was started is known to the listener. */
+  processExited(id: string, process: string, exit: ProcessExit): void;
+  processForgotten(id: string, process: string): void;
   lost(id: string, message: string): void;
 }
 

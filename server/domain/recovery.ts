@@ -83,6 +83,7 @@ export class Recovery {
       instance: null,
       bootId: null,
     });
+    this.#room.records.over(row.id);
     this.#report.rebooted.push(row.id);
   }
 

@@ -39,7 +39,7 @@ export const isoTime = (milliseconds: number): string => new Date(milliseconds).
  * Whether the row's process and inodes may be shown: the main process has not ended and the row is of this boot. A number of
  * an earlier boot, or of an ended process, may mean something else by now.
  */
-const isCurrent = (row: SandboxRow, bootId: string): boolean =>
+export const isCurrent = (row: SandboxRow, bootId: string): boolean =>
   row.instance !== null &&
   row.exit === null &&
   row.bootId === bootId &&

@@ -12,6 +12,7 @@ import type {
   SandboxStore,
   Supervisors,
 } from "./ports.ts";
+import type { ProcessRecords } from "./process-records.ts";
 import { type Report, reportOf } from "./reports.ts";
 
 /** What every verb on sandboxes works with. */
@@ -23,6 +24,7 @@ export interface SandboxRoom {
   supervisors: Supervisors;
   roots: RootDirectory;
   measurements: Measurements;
+  records: ProcessRecords;
   log: Logger;
   bootId: string;
 }

@@ -6,11 +6,16 @@ import { documentation } from "./documentation.ts";
 import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
+import { fileChangeRoutes } from "./routes/file-changes.ts";
+import { fileUploadRoutes } from "./routes/file-uploads.ts";
+import { fileRoutes } from "./routes/files.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { infoRoutes } from "./routes/info.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { namespaceRoutes } from "./routes/namespaces.ts";
 import { operationRoutes } from "./routes/operations.ts";
+import { outputRoutes } from "./routes/output.ts";
+import { processRoutes } from "./routes/processes.ts";
 import { rootRoutes } from "./routes/roots.ts";
 import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
@@ -27,9 +32,14 @@ const routes = [
   metricsRoutes,
   sandboxRoutes,
   sandboxLifecycleRoutes,
+  fileRoutes,
+  fileUploadRoutes,
+  fileChangeRoutes,
   namespaceRoutes,
   rootRoutes,
   operationRoutes,
+  processRoutes,
+  outputRoutes,
 ];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */

@@ -40,6 +40,8 @@ export const documentation = async (app: FastifyInstance): Promise<void> => {
       info: { title: "unshared", version, description, license: { name: "MIT", identifier: "MIT" } },
       tags: [
         { name: "sandboxes", description: "Definitions, and the instances that run" },
+        { name: "processes", description: "Commands in sandboxes, their input and output" },
+        { name: "files", description: "Files of sandboxes, running or not: by the native side, inside, never by a path of the host" },
         { name: "roots", description: "Root filesystems" },
         { name: "operations", description: "Long jobs" },
         { name: "namespaces", description: "From inodes and pids back to sandboxes" },

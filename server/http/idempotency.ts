@@ -8,6 +8,10 @@ declare module "fastify" {
     /** The key this request holds until it is answered. */
     keyUse: KeyUse | null;
   }
+  interface FastifyContextConfig {
+    /** The body is taken piece by piece as it comes, as long as that takes: it can neither be compared with another nor be given a time. */
+    streamed?: boolean;
+  }
 }
 
 const keyOf = (request: FastifyRequest): string | null => {
@@ -50,6 +54,8 @@ export const idempotency = (app: FastifyInstance, store: IdempotencyStore): void
     if (request.method !== "POST") return;
     const key = keyOf(request);
     if (key === null) return;
+    if (request.routeOptions.config.streamed === true)
+      throw new DomainError("unsupported", "a body that is passed on as it comes cannot be repeated; send it without Idempotency-Key");
     const bodyHash = createHash("sha256")
       .update(JSON.stringify(request.body ?? null))
       .digest("base64url");

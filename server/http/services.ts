@@ -1,17 +1,23 @@
 import type { Logger as PinoLogger } from "pino";
+import type { Files } from "../domain/files.ts";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
 import type { Info } from "../domain/info.ts";
+import type { LiveProcesses } from "../domain/live-processes.ts";
 import type { Measurements } from "../domain/measurements.ts";
 import type { NamespaceIndex } from "../domain/namespaces.ts";
 import type { Operations } from "../domain/operations.ts";
+import type { Processes } from "../domain/processes.ts";
 import type { Roots } from "../domain/roots.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
 
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
 export interface Services {
   sandboxes: Sandboxes;
+  files: Files;
   roots: Roots;
   operations: Operations;
+  processes: Processes;
+  liveProcesses: LiveProcesses;
   namespaces: NamespaceIndex;
   info: Info;
   measurements: Measurements;

@@ -33,7 +33,7 @@ interface Waiting {
   expects: MessageName;
   resolve(message: Message): void;
   reject(error: Error): void;
-  timer: NodeJS.Timeout;
+  timer: NodeJS.Timeout | null;
 }
 
 /** One connection of the protocol: requests answered in any order, events, and one report of its end. */
@@ -83,19 +83,26 @@ export class Connection {
   }
 
   /**
-   * Sends a request and gives its reply.
+   * Sends a request and gives its reply. Without a timeout it may take as long as the connection lives.
    * @throws RefusedError, ConnectionLostError, ReplyTimeoutError, ProtocolError
    */
-  request(name: MessageName, fields: readonly Field[], expects: MessageName, timeoutMilliseconds: number): Promise<Message> {
+  request(
+    name: MessageName,
+    fields: readonly Field[],
+    expects: MessageName,
+    timeoutMilliseconds: number | null,
+    payload: Buffer | null = null,
+  ): Promise<Message> {
     if (this.#ended) return Promise.reject(new ConnectionLostError("the connection is closed"));
     this.#last = this.#last === 0xffffffff ? 1 : this.#last + 1;
     const request = this.#last;
     return new Promise((resolve, reject) => {
-      const frame = encode(name, request, fields);
-      const timer = setTimeout(() => {
+      const frame = encode(name, request, fields, payload);
+      const late = () => {
         this.#waiting.delete(request);
         reject(new ReplyTimeoutError(`no answer to ${name} within ${timeoutMilliseconds} ms`));
-      }, timeoutMilliseconds);
+      };
+      const timer = timeoutMilliseconds === null ? null : setTimeout(late, timeoutMilliseconds);
       this.#waiting.set(request, { expects, resolve, reject, timer });
       this.#socket.write(frame);
     });
@@ -113,7 +120,7 @@ export class Connection {
     const waiting = this.#waiting.get(message.request);
     if (waiting === undefined) return;
     this.#waiting.delete(message.request);
-    clearTimeout(waiting.timer);
+    if (waiting.timer !== null) clearTimeout(waiting.timer);
     if (message.name === waiting.expects) waiting.resolve(message);
     else if (message.name === "ERROR") waiting.reject(new RefusedError(message));
     else {
@@ -127,7 +134,7 @@ export class Connection {
     if (this.#ended) return;
     this.#ended = true;
     for (const { reject, timer } of this.#waiting.values()) {
-      clearTimeout(timer);
+      if (timer !== null) clearTimeout(timer);
       reject(error);
     }
     this.#waiting.clear();

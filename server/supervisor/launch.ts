@@ -3,7 +3,7 @@ import type { LaunchOrder } from "../domain/ports.ts";
 import type { RefusedError } from "./connection.ts";
 import type { Field } from "./protocol.ts";
 
-const bit = (value: boolean): string => (value ? "1" : "0");
+export const bit = (value: boolean): string => (value ? "1" : "0");
 
 /** The fields of LAUNCH. */
 export const launchFields = (order: LaunchOrder): Field[] => {
@@ -14,6 +14,7 @@ export const launchFields = (order: LaunchOrder): Field[] => {
   for (const variable of order.env) fields.push(["env", variable]);
   fields.push(["cwd", order.cwd], ["uid", String(order.uid)], ["gid", String(order.gid)]);
   if (order.hostname !== null) fields.push(["hostname", order.hostname]);
+  if (order.hold === true) fields.push(["hold", "1"]);
   fields.push(
     ["init", bit(order.init)],
     ["tty", bit(order.tty)],

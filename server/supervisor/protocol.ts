@@ -93,12 +93,20 @@ const decodeBody = (body: Buffer): { fields: Field[]; payload: Buffer | null } =
 
 /** Takes the bytes of a stream as they come and gives the messages that they complete. */
 export class Decoder {
-  #pending: Buffer = Buffer.alloc(0);
+  /** What has come of the message that is not complete: kept apart until its last piece is there, so that each byte is copied once. */
+  #pieces: Buffer[] = [];
+  #held = 0;
+  /** Bytes that are needed before there is anything to look at. */
+  #needed = headerBytes;
 
   /** @throws ProtocolError; the decoder is of no use afterwards */
   push(chunk: Buffer): Message[] {
-    let data = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    this.#pieces.push(chunk);
+    this.#held += chunk.length;
+    if (this.#held < this.#needed) return [];
+    let data = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces, this.#held);
     const messages: Message[] = [];
+    this.#needed = headerBytes;
     while (data.length >= headerBytes) {
       const length = data.readUInt32LE(0);
       const name = names.get(data.readUInt16LE(4));
@@ -106,12 +114,15 @@ export class Decoder {
       if (version !== protocolVersion) throw new ProtocolError(`protocol version ${version}, expected ${protocolVersion}`);
       if (name === undefined) throw new ProtocolError(`unknown message type ${data.readUInt16LE(4)}`);
       if (length > maxBodyBytes) throw new ProtocolError(`a body of ${length} bytes`);
-      if (data.length < headerBytes + length) break;
-      messages.push({ name, request: data.readUInt32LE(8), ...decodeBody(data.subarray(headerBytes, headerBytes + length)) });
-      data = data.subarray(headerBytes + length);
+      this.#needed = headerBytes + length;
+      if (data.length < this.#needed) break;
+      messages.push({ name, request: data.readUInt32LE(8), ...decodeBody(data.subarray(headerBytes, this.#needed)) });
+      data = data.subarray(this.#needed);
+      this.#needed = headerBytes;
     }
     // A copy, so that a few waiting bytes do not keep a large chunk alive.
-    this.#pending = data.length === 0 ? Buffer.alloc(0) : Buffer.from(data);
+    this.#pieces = data.length === 0 ? [] : [Buffer.from(data)];
+    this.#held = data.length;
     return messages;
   }
 }

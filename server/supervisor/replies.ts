@@ -8,6 +8,7 @@ import {
   type NamespaceType,
   namespaceTypes,
 } from "../domain/ports.ts";
+import type { ProcessExit, ReportedProcess } from "../domain/process.ts";
 import { Fields } from "./fields.ts";
 import { type Message, ProtocolError } from "./protocol.ts";
 
@@ -74,22 +75,70 @@ export const instanceOf = (message: Message): Instance => {
   };
 };
 
+const processReasons = ["exited", "signaled", "out-of-memory", "timed-out"] as const;
+
 export const exitOf = (message: Message, startedAt: number): Exit => {
+  const { reason, ...exit } = processExitOf(message, startedAt);
+  if (reason === "timed-out") throw new ProtocolError("a main process has no time limit");
+  return { reason, ...exit };
+};
+
+export const processExitOf = (message: Message, startedAt: number): ProcessExit => {
   const fields = new Fields(message);
-  const reason = fields.text("reason");
-  if (reason !== "exited" && reason !== "signaled" && reason !== "out-of-memory")
-    throw new ProtocolError(`an unknown reason of an exit: ${reason.slice(0, 40)}`);
-  const exitedAt = fields.number("exited-at");
+  return endOf(startedAt, fields.text("reason"), {
+    code: fields.optional("code") === null ? null : fields.number("code"),
+    signal: fields.optional("signal") === null ? null : fields.number("signal"),
+    exitedAt: fields.number("exited-at"),
+    userMicroseconds: fields.number("user-us"),
+    systemMicroseconds: fields.number("system-us"),
+    maxRssBytes: fields.number("max-rss-bytes"),
+  });
+};
+
+interface End {
+  code: number | null;
+  signal: number | null;
+  exitedAt: number;
+  userMicroseconds: number;
+  systemMicroseconds: number;
+  maxRssBytes: number;
+}
+
+const endOf = (startedAt: number, text: string, end: End): ProcessExit => {
+  const reason = processReasons.find((each) => each === text);
+  if (reason === undefined) throw new ProtocolError(`an unknown reason of an exit: ${text.slice(0, 40)}`);
+  if (end.code === null && end.signal === null) throw new ProtocolError("an exit with neither code nor signal");
   return {
     reason,
-    code: reason === "exited" ? fields.number("code") : null,
-    signal: reason === "exited" ? null : signalName(fields.number("signal")),
-    exitedAt,
-    durationMs: Math.max(0, exitedAt - startedAt),
-    userCpuSeconds: fields.number("user-us") / 1e6,
-    systemCpuSeconds: fields.number("system-us") / 1e6,
-    maxRssBytes: fields.number("max-rss-bytes"),
+    // One that was out of time may still have ended by itself, just before it was killed.
+    code: end.code,
+    signal: end.signal === null ? null : signalName(end.signal),
+    exitedAt: end.exitedAt,
+    durationMs: Math.max(0, end.exitedAt - startedAt),
+    userCpuSeconds: end.userMicroseconds / 1e6,
+    systemCpuSeconds: end.systemMicroseconds / 1e6,
+    maxRssBytes: end.maxRssBytes,
   };
+};
+
+const linePattern = /^([0-9a-z]{1,64}) (\d+) (\d+) (\d+) (\d+) [01] (?:running|ended ([a-z-]+) (\d+|-) (\d+|-) (\d+) (\d+) (\d+) (\d+))$/;
+
+/** One `process` line of REPORT. @throws ProtocolError */
+export const reportedProcessOf = (line: string): ReportedProcess => {
+  const [, id = "", pid, pidInside, startTicks, startedAt, reason, code, signal, exitedAt, user, system, rss] =
+    linePattern.exec(line) ?? [];
+  if (id === "") throw new ProtocolError(`a process that cannot be read: ${line.slice(0, 80)}`);
+  const started = { pid: Number(pid), pidInside: Number(pidInside), startTicks: Number(startTicks), startedAt: Number(startedAt) };
+  if (reason === undefined) return { id, started, exit: null };
+  const exit = endOf(started.startedAt, reason, {
+    code: code === "-" ? null : Number(code),
+    signal: signal === "-" ? null : Number(signal),
+    exitedAt: Number(exitedAt),
+    userMicroseconds: Number(user),
+    systemMicroseconds: Number(system),
+    maxRssBytes: Number(rss),
+  });
+  return { id, started, exit };
 };
 
 export const goneOf = (message: Message): Gone => {

@@ -5,7 +5,7 @@ import type { Attached, InstanceState, Logger, SupervisorListener, Supervisors }
 import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
 import { Fields } from "./fields.ts";
 import type { Message } from "./protocol.ts";
-import { exitOf, goneOf, instanceOf } from "./replies.ts";
+import { exitOf, goneOf, instanceOf, processExitOf, reportedProcessOf } from "./replies.ts";
 
 const replyMilliseconds = 10_000;
 
@@ -90,11 +90,17 @@ export class SupervisorClients implements Supervisors {
     for (const { connection } of this.#attachments.values()) connection.close();
   }
 
+  /** The connection to the supervisor of this sandbox, made where there is none. @throws DomainError `launcher-unavailable` */
+  async connection(id: string): Promise<Connection> {
+    return (await this.#attachment(id)).connection;
+  }
+
   async #attachment(id: string): Promise<Attachment> {
     const found = this.#attachments.get(id);
     if (found !== undefined) return found;
-    const { exit, gone } = await this.attach(id);
+    const { exit, gone, processes } = await this.attach(id);
     // What happened while nobody was connected is news.
+    this.#listener?.processesFound(id, processes);
     if (exit !== null) this.#listener?.exited(id, exit);
     if (gone !== null) this.#listener?.gone(id, gone);
     const made = this.#attachments.get(id);
@@ -143,6 +149,8 @@ export class SupervisorClients implements Supervisors {
   #event(id: string, attachment: Attachment, message: Message): void {
     if (message.name === "EXITED") this.#listener?.exited(id, exitOf(message, attachment.startedAt));
     else if (message.name === "GONE") this.#listener?.gone(id, goneOf(message));
+    else if (message.name === "PROCESS-EXITED") this.#listener?.processExited(id, nameOf(message), processExitOf(message, 0));
+    else if (message.name === "FORGOTTEN") this.#listener?.processForgotten(id, nameOf(message));
   }
 
   #closing(id: string, attachment: Attachment, error: Error): void {
@@ -158,8 +166,15 @@ const attachedOf = (report: Message): Attached => {
   const instance = instanceOf(report);
   const state = fields.text("state") as InstanceState;
   const ended = state !== "running";
-  return { instance, state, exit: ended ? exitOf(report, instance.startedAt) : null, gone: state === "gone" ? goneOf(report) : null };
+  const processes = fields
+    .repeated("process")
+    .map(reportedProcessOf)
+    .filter(({ id }) => id !== "main");
+  const exit = ended ? exitOf(report, instance.startedAt) : null;
+  return { instance, state, exit, gone: state === "gone" ? goneOf(report) : null, processes };
 };
+
+const nameOf = (message: Message): string => new Fields(message).text("process");
 
 const unavailable = (id: string, error: unknown): DomainError =>
   new DomainError("launcher-unavailable", `the supervisor of ${id} gave no answer: ${(error as Error).message}`, { cause: error });

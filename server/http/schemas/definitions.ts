@@ -6,19 +6,19 @@ const strict = { additionalProperties: false } as const;
 const Flag = Type.Optional(Type.Boolean());
 const Count = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description });
 
-const EnvironmentInput = Type.Record(Type.String({ pattern: "^[^=\\u0000]{1,255}$" }), Text({ maxLength: 131_072 }), {
+export const EnvironmentInput = Type.Record(Type.String({ pattern: "^[^=\\u0000]{1,255}$" }), Text({ maxLength: 131_072 }), {
   ...strict,
   maxProperties: 1_000,
   description: "PATH and HOME (TERM with a terminal) are added unless given.",
   examples: [{ K: "v" }],
 });
-const Command = Type.Array(Text({ maxLength: 131_072 }), {
+export const Command = Type.Array(Text({ maxLength: 131_072 }), {
   minItems: 1,
   maxItems: 256,
   description: "The first is also the file to execute, searched in PATH.",
   examples: [["/bin/bash"]],
 });
-const Id = Type.Integer({ minimum: 0, maximum: 65_535 });
+export const Id = Type.Integer({ minimum: 0, maximum: 65_535 });
 const namespaceSwitch = Type.Optional(Type.Boolean({ description: "false: the host's own; needs the admin scope." }));
 
 /** What POST /v1/sandboxes takes. What this version cannot do is let through here and refused by the domain with its own code. */

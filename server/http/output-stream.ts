@@ -1,0 +1,79 @@
+import { isUtf8 } from "node:buffer";
+import { Readable } from "node:stream";
+import type { OutputRecord } from "../domain/process.ts";
+import type { OutputPiece } from "../domain/process-outputs.ts";
+import { exitReport } from "../domain/process-reports.ts";
+
+const keepAliveMilliseconds = 15_000;
+
+/** How pieces of output look on the wire, and what is sent on a quiet stream so that nobody takes it for a dead one. */
+export interface OutputFormat {
+  mediaType: string;
+  keepAlive: string;
+  textOf(piece: OutputPiece): string;
+}
+
+const recordText = ({ seq, stream, time, bytes }: OutputRecord): string => {
+  const head = `{"seq":${seq},"stream":"${stream}","time":"${new Date(time / 1000).toISOString()}","data":`;
+  return isUtf8(bytes) ? `${head}${JSON.stringify(bytes.toString("utf8"))}}` : `${head}"${bytes.toString("base64")}","encoding":"base64"}`;
+};
+
+const lastText = (piece: Exclude<OutputPiece, { kind: "records" }>): string =>
+  piece.kind === "gap"
+    ? JSON.stringify({ gap: { first: piece.first } })
+    : JSON.stringify({ seq: piece.seq, exit: piece.exit && exitReport(piece.exit) });
+
+/** One JSON object a line; an empty line now and then. */
+export const ndjson: OutputFormat = {
+  mediaType: "application/x-ndjson",
+  keepAlive: "\n",
+  textOf: (piece) =>
+    piece.kind === "records" ? piece.records.map((record) => `${recordText(record)}\n`).join("") : `${lastText(piece)}\n`,
+};
+
+/** Server-Sent Events named output, exit or gap, with the number as their id; a comment now and then. */
+export const serverSentEvents: OutputFormat = {
+  mediaType: "text/event-stream",
+  keepAlive: ":\n\n",
+  textOf: (piece) => {
+    if (piece.kind === "records")
+      return piece.records.map((record) => `id: ${record.seq}\nevent: output\ndata: ${recordText(record)}\n\n`).join("");
+    const id = piece.kind === "exit" ? `id: ${piece.seq}\n` : "";
+    return `${id}event: ${piece.kind}\ndata: ${lastText(piece)}\n\n`;
+  },
+};
+
+/** Pulls a piece only when the one before it has been written to the socket: a reader that stalls holds one piece here, and no more. */
+export class OutputBody extends Readable {
+  readonly #pieces: AsyncGenerator<OutputPiece>;
+  readonly #format: OutputFormat;
+  readonly #timer: NodeJS.Timeout;
+  #pulling = false;
+
+  constructor(pieces: AsyncGenerator<OutputPiece>, format: OutputFormat) {
+    super({ highWaterMark: 0 });
+    this.#pieces = pieces;
+    this.#format = format;
+    this.#timer = setInterval(() => {
+      if (this.#pulling) this.push(format.keepAlive);
+    }, keepAliveMilliseconds);
+  }
+
+  override _read(): void {
+    if (this.#pulling) return;
+    this.#pulling = true;
+    this.#pieces.next().then(
+      ({ done, value }) => {
+        this.#pulling = false;
+        if (this.destroyed) return;
+        this.push(done === true ? null : this.#format.textOf(value));
+      },
+      (error: Error) => this.destroy(error),
+    );
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    clearInterval(this.#timer);
+    done(error);
+  }
+}

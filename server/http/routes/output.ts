@@ -1,0 +1,134 @@
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Type } from "typebox";
+import { DomainError } from "../../domain/errors.ts";
+import type { OutputStream } from "../../domain/process.ts";
+import { abortedBy } from "../departures.ts";
+import { ndjson, OutputBody, serverSentEvents } from "../output-stream.ts";
+import { InputReply, OutputLine, ProcessPath } from "../schemas/processes.ts";
+import { problemResponses } from "../schemas/shared.ts";
+import type { Services } from "../services.ts";
+
+const tags = ["processes"];
+
+const description = `One record for each read from the process's pipe or terminal, at most 65,536 bytes, numbered from 1. The bytes of a record are text where
+they are UTF-8, else base64; a character may be split between two records. The last record is the exit: without \`follow\` it is there only if the process has ended.
+With \`Accept: text/event-stream\`, events named \`output\`, \`exit\` and \`gap\`, whose ids are the numbers; \`Last-Event-ID\` is taken as \`after\`, and who has the
+exit gets 204. A quiet stream carries an empty line (NDJSON) or a comment (SSE) every 15 seconds.
+The supervisor keeps the last \`outputBytes\`; a slow reader slows nobody down. What is asked for and held no more is answered 410; where that happens in the
+middle of a stream, its last record is \`{"gap": {"first": N}}\`.`;
+
+const Query = Type.Object(
+  {
+    after: Type.Optional(
+      Type.String({
+        pattern: "^([0-9]{1,15}|held)$",
+        description: "The last record already seen, 0 by default; `held`: from the first that is held.",
+      }),
+    ),
+    follow: Type.Boolean({ default: false, description: "Go on until the process ends." }),
+    stream: Type.Optional(
+      Type.String({ pattern: "^(stdout|stderr)(,(stdout|stderr))?$", description: "One of both, or both by default." }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** The number that a browser sends when it comes back. */
+const lastEventId = (header: string | string[] | undefined): number | null => {
+  if (header === undefined || header === "") return null;
+  if (typeof header === "string" && /^\d{1,15}$/.test(header)) return Number(header);
+  throw new DomainError("invalid-request", "Last-Event-ID is no number of a record", {
+    faults: [{ pointer: "Last-Event-ID", detail: "is not valid" }],
+  });
+};
+
+/** What processes write, and what they are given to read. */
+export const outputRoutes =
+  ({ processes }: Services): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.get(
+      "/v1/sandboxes/:sandbox/processes/:process/output",
+      {
+        schema: {
+          tags,
+          operationId: "readOutput",
+          summary: "Read or follow the output of a process",
+          description,
+          params: ProcessPath,
+          querystring: Query,
+          response: {
+            200: {
+              description: "The records.",
+              content: {
+                "application/x-ndjson": { schema: OutputLine },
+                "text/event-stream": { schema: Type.String({ examples: ['id: 7\nevent: output\ndata: {"seq":7,...}\n\n'] }) },
+              },
+            } as never,
+            204: Type.Null({ description: "With SSE: the exit was already seen.", examples: [null] }),
+            ...problemResponses("invalid-request", "sandbox-not-found", "process-not-found", "output-dropped", "launcher-unavailable"),
+          },
+        },
+      },
+      async (request, reply) => {
+        const { sandbox, process } = request.params;
+        const { after: asked = "0", follow, stream = "stdout,stderr" } = request.query;
+        const isEvents = /\btext\/event-stream\b/.test(request.headers.accept ?? "");
+        const after = lastEventId(request.headers["last-event-id"]) ?? (asked === "held" ? ("held" as const) : Number(asked));
+        if (isEvents && after !== "held" && after > 0 && (await processes.outputs.isOver(sandbox, process, after)))
+          return reply.code(204).send(undefined as never);
+        const options = { after, follow, streams: stream.split(",") as OutputStream[] };
+        const pieces = await processes.outputs.open(sandbox, process, options, abortedBy(reply));
+        const format = isEvents ? serverSentEvents : ndjson;
+        return reply
+          .type(format.mediaType)
+          .header("cache-control", "no-store")
+          .header("x-content-type-options", "nosniff")
+          .send(new OutputBody(pieces, format) as never);
+      },
+    );
+
+    await app.register(async (raw) => {
+      // Whatever the type of the body: its bytes are for the process, and are not looked at.
+      raw.removeAllContentTypeParsers();
+      raw.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+      raw.post(
+        "/v1/sandboxes/:sandbox/processes/:process/stdin",
+        {
+          config: { streamed: true },
+          schema: {
+            tags,
+            operationId: "writeInput",
+            summary: "Write the body to the stdin of a process, as fast as the process takes it",
+            description:
+              "A body of any type and length, which may be sent bit by bit. It is written as it comes, and what was written stays written when the request breaks off; so Idempotency-Key is refused.",
+            params: ProcessPath,
+            querystring: Type.Object(
+              { close: Type.Boolean({ default: false, description: "Close stdin after the body." }) },
+              { additionalProperties: false },
+            ),
+            response: {
+              200: InputReply,
+              ...problemResponses(
+                "invalid-request",
+                "unsupported",
+                "sandbox-not-found",
+                "process-not-found",
+                "state-conflict",
+                "stdin-closed",
+                "launcher-unavailable",
+              ),
+            },
+          },
+        },
+        async (request) => {
+          const { sandbox, process } = request.params as { sandbox: string; process: string };
+          const { close } = request.query as { close: boolean };
+          const body = Symbol.asyncIterator in (request.body as object) ? (request.body as AsyncIterable<Buffer>) : nothing();
+          return { bytesWritten: await processes.write(sandbox, process, body, close), closed: close };
+        },
+      );
+    });
+  };
+
+// A request without a body.
+async function* nothing(): AsyncGenerator<Buffer> {}
