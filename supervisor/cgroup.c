@@ -164,17 +164,17 @@ void cgroup_host_close(const struct cgroup_host *host, const char *parent) {
 
 /* ---- one instance ---- */
 
-static void v1_path(char path[PATH_MAX + 16], const struct cgroup *cgroup, int controller) {
+static void v1_path(char path[PATH_MAX + 24], const struct cgroup *cgroup, int controller) {
   snprintf(path, PATH_MAX + 16, "%s/%u", cgroup->host->v1[controller], cgroup->slot);
 }
 
-static void v2_path(char path[PATH_MAX + 16], const struct cgroup *cgroup) {
+static void v2_path(char path[PATH_MAX + 24], const struct cgroup *cgroup) {
   snprintf(path, PATH_MAX + 16, "%s/%u", cgroup->host->v2, cgroup->slot);
 }
 
 int cgroup_open(struct cgroup *cgroup, const struct cgroup_host *host, unsigned slot) {
-  char path[PATH_MAX + 16];
-  *cgroup = (struct cgroup){.host = host, .slot = slot, .v2 = -1};
+  char path[PATH_MAX + 24];
+  *cgroup = (struct cgroup){.host = host, .slot = slot, .v2 = -1, .tasks = {-1, -1, -1}};
   for (int i = 0; i < 3; i++) {
     v1_path(path, cgroup, i);
     cgroup->v1[i] = host->v1[i][0] && access(path, F_OK) == 0;
@@ -185,8 +185,8 @@ int cgroup_open(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
 }
 
 int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned slot, struct failure *failure) {
-  char path[PATH_MAX + 16];
-  *cgroup = (struct cgroup){.host = host, .slot = slot % SLOT_LIMIT, .v2 = -1};
+  char path[PATH_MAX + 24];
+  *cgroup = (struct cgroup){.host = host, .slot = slot % SLOT_LIMIT, .v2 = -1, .tasks = {-1, -1, -1}};
   for (unsigned tries = 0;; tries++) {
     v2_path(path, cgroup);
     if (mkdir(path, 0755) == 0)
@@ -211,25 +211,26 @@ int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
       return -1;
     }
     cgroup->v1[i] = true;
+    snprintf(path + strlen(path), sizeof path - strlen(path), "/tasks");
+    cgroup->tasks[i] = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (cgroup->tasks[i] < 0) {
+      fail(failure, LAYER_CGROUP, "open %s", path);
+      cgroup_remove(cgroup);
+      return -1;
+    }
   }
   return 0;
 }
 
-int cgroup_enter(const struct cgroup *cgroup, pid_t pid, struct failure *failure) {
-  char path[PATH_MAX + 16], text[16];
-  snprintf(text, sizeof text, "%d", (int)pid);
-  for (int i = 0; i < 3; i++) {
-    if (!cgroup->v1[i])
-      continue;
-    v1_path(path, cgroup, i);
-    if (write_path(path, "cgroup.procs", text) < 0)
-      return fail(failure, LAYER_CGROUP, "%s/cgroup.procs", path);
-  }
+int cgroup_join(const struct cgroup *cgroup, struct failure *failure) {
+  for (int i = 0; i < 3; i++)
+    if (cgroup->tasks[i] >= 0 && write(cgroup->tasks[i], "0", 1) != 1)
+      return fail(failure, LAYER_CGROUP, "join the %s cgroup", controllers[i]);
   return 0;
 }
 
 static int set(const struct cgroup *cgroup, int controller, const char *name, const char *value, struct failure *failure) {
-  char path[PATH_MAX + 16];
+  char path[PATH_MAX + 24];
   if (cgroup->v1[controller]) {
     v1_path(path, cgroup, controller);
     if (write_path(path, name, value) == 0)
@@ -301,7 +302,7 @@ int cgroup_populated(int events) {
 }
 
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup) {
-  char text[512] = "", path[PATH_MAX + 16];
+  char text[512] = "", path[PATH_MAX + 24];
   if (cgroup->v1[MEMORY]) {
     v1_path(path, cgroup, MEMORY);
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -317,7 +318,7 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup) {
 }
 
 int cgroup_remove(struct cgroup *cgroup) {
-  char path[PATH_MAX + 16];
+  char path[PATH_MAX + 24];
   /* v2 goes last: its directory is what holds the slot. */
   for (int i = 0; i < 3; i++) {
     if (!cgroup->v1[i])
@@ -336,7 +337,10 @@ int cgroup_remove(struct cgroup *cgroup) {
 }
 
 void cgroup_close(struct cgroup *cgroup) {
-  if (cgroup->v2 >= 0)
-    close(cgroup->v2);
-  cgroup->v2 = -1;
+  int *fds[] = {&cgroup->v2, &cgroup->tasks[0], &cgroup->tasks[1], &cgroup->tasks[2]};
+  for (int i = 0; i < 4; i++) {
+    if (*fds[i] >= 0)
+      close(*fds[i]);
+    *fds[i] = -1;
+  }
 }

@@ -16,6 +16,7 @@ struct cgroup {
   unsigned slot;
   int v2;         /* the directory; -1: not made */
   bool v1[3];     /* made */
+  int tasks[3];   /* their `tasks` files, of cgroup_make only; -1: not open */
   int removed;    /* directories, by a removal that has more to do */
 };
 
@@ -29,8 +30,11 @@ void cgroup_host_close(const struct cgroup_host *host, const char *parent);
 int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned slot, struct failure *failure);
 /* Opens the cgroups of a slot that somebody else made. Answers -1 with ENOENT when there are none. */
 int cgroup_open(struct cgroup *cgroup, const struct cgroup_host *host, unsigned slot);
-/* Moves a process into the v1 cgroups (in v2 it is born inside, by CLONE_INTO_CGROUP). */
-int cgroup_enter(const struct cgroup *cgroup, pid_t pid, struct failure *failure);
+/* Moves the calling thread into the v1 cgroups, by files that the supervisor opened (in v2 a process is born inside, by
+ * CLONE_INTO_CGROUP). A thread that moves itself, as "0" in `tasks`, takes no lock that forks and exits of the whole machine wait for;
+ * moving another, or a whole process, does, and after a quiet time waits for an RCU grace period first: 5 to 10 ms (Linux 5.5,
+ * "cgroup: Optimize single thread migration"). */
+int cgroup_join(const struct cgroup *cgroup, struct failure *failure);
 int cgroup_limit(const struct cgroup *cgroup, const struct cgroup_limits *limits, struct failure *failure);
 /* Number of processes in it; -1 on error. */
 int cgroup_count(const struct cgroup *cgroup);

@@ -266,12 +266,10 @@ static void failures_ready(struct watch *watch, uint32_t events) {
   }
 }
 
-/* The fork: into the v2 cgroup at once, into the v1 ones before it is let go on. */
 static int spawn(struct exec *exec, const struct definition *definition, bool with_stdin) {
   struct supervisor *supervisor = exec->supervisor;
   struct instance *instance = &supervisor->instance;
-  struct shell shell = {.host = instance->host, .isolate = instance->isolate};
-  struct failure failure;
+  struct shell shell = {.host = instance->host, .isolate = instance->isolate, .cgroup = &instance->cgroup};
   struct clone_args arguments = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)instance->cgroup.v2};
   if (channel_open(&exec->channel, &shell.channel) < 0)
     return -1;
@@ -285,10 +283,7 @@ static int spawn(struct exec *exec, const struct definition *definition, bool wi
   int error = errno;
   channel_close(&shell.channel);
   errno = error;
-  if (exec->entering < 0 || cgroup_enter(&instance->cgroup, exec->entering, &failure) < 0)
-    return -1;
-  process_write(exec->entering, "oom_score_adj", "500");
-  return word_send(exec->channel.notes, NULL, 0);
+  return exec->entering < 0 ? -1 : 0;
 }
 
 static struct exec *new_exec(struct supervisor *supervisor, const char *name) {
@@ -381,27 +376,15 @@ static void agent_ended(struct watch *watch, uint32_t events) {
 
 static int fork_agent(struct supervisor *supervisor, struct agent_child *agent, int connection, uint32_t request) {
   struct instance *instance = &supervisor->instance;
-  struct shell shell = {.host = instance->host, .isolate = instance->isolate, .channel = CHANNEL_CLOSED};
-  struct failure failure;
-  int notes[2], pidfd = -1;
+  struct shell shell = {.host = instance->host, .isolate = instance->isolate, .cgroup = &instance->cgroup, .channel = CHANNEL_CLOSED};
+  int pidfd = -1;
   struct clone_args arguments = {
     .flags = CLONE_INTO_CGROUP | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD, .cgroup = (uint64_t)instance->cgroup.v2,
   };
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) < 0)
-    return -1;
   agent->pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (agent->pid == 0) {
-    shell.channel.notes = notes[1];
+  if (agent->pid == 0)
     shell_serve_files(&shell, supervisor->shell.fd, connection, request);
-  }
-  int error = errno;
-  close(notes[1]);
-  /* One that is not let go on ends by itself, when our end of the notes is closed. */
-  if (agent->pid > 0 && cgroup_enter(&instance->cgroup, agent->pid, &failure) == 0)
-    word_send(notes[0], NULL, 0);
-  close(notes[0]);
   agent->pidfd = (struct watch){.fd = pidfd, .ready = agent_ended, .owner = agent};
-  errno = error;
   return agent->pid < 0 ? -1 : loop_add(&supervisor->loop, &agent->pidfd, EPOLLIN);
 }
 

@@ -104,7 +104,7 @@ static int start_shell(struct instance *instance, struct shell *shell, struct fa
   if (instance->shell == 0)
     shell_run(shell);
   channel_close(&shell->channel);
-  if (write_maps(instance, failure) < 0 || cgroup_enter(&instance->cgroup, instance->shell, failure) < 0)
+  if (write_maps(instance, failure) < 0)
     return -1;
   process_write(instance->shell, "oom_score_adj", "500"); /* what runs inside is the better victim; not every kernel lets it be said */
   if (send_word(instance, NULL, 0, failure) < 0 || await_note(instance, &note, &fd, failure) < 0)
@@ -118,9 +118,9 @@ static int start_shell(struct instance *instance, struct shell *shell, struct fa
 }
 
 int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure) {
-  struct shell shell = {.host = host, .order = instance->order, .isolate = isolate, .channel = CHANNEL_CLOSED};
+  struct shell shell = {.host = host, .order = instance->order, .isolate = isolate, .cgroup = &instance->cgroup, .channel = CHANNEL_CLOSED};
   *instance = (struct instance){
-    .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .channel = CHANNEL_CLOSED, .user_ns = -1, .terminal = -1, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup.v2 = -1,
+    .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .channel = CHANNEL_CLOSED, .user_ns = -1, .terminal = -1, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup = {.v2 = -1, .tasks = {-1, -1, -1}},
   };
   if (cgroup_make(&instance->cgroup, &host->cgroups, slot, failure) < 0)
     return -1;

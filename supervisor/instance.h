@@ -55,6 +55,7 @@ struct shell {
   const struct host *host;
   const struct order *order;
   unsigned isolate;
+  const struct cgroup *cgroup;
   struct channel channel;
 };
 /* Closes all descriptors but those named; sorts them. */

@@ -78,10 +78,12 @@ static void prepare(struct shell *shell) {
   process_title("shell", "");
   /* 0 to 2 stay taken, by /dev/null, so that nothing opened later gets in the way of the command's stdio. */
   int kept[] = {0, 1, 2, shell->channel.notes, shell->channel.failures, shell->channel.input, shell->channel.output, shell->channel.errors};
+  if (cgroup_join(shell->cgroup, &failure) < 0)
+    give_up(shell, &failure);
   if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
     fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
   int none[2];
-  await_word(shell, none); /* the maps are written and the cgroups entered */
+  await_word(shell, none); /* the maps are written */
   if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     fail(&failure, LAYER_IDS, "become uid 0 inside"), give_up(shell, &failure);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -261,14 +263,21 @@ static _Noreturn void spawn_entered(struct shell *shell, const struct definition
   become_command(shell, definition);
 }
 
+/* Into the sandbox's cgroups, and a better victim for the out-of-memory killer than the host's own (not every kernel lets it be said). */
+static int join(const struct shell *shell, struct failure *failure) {
+  process_write(getpid(), "oom_score_adj", "500");
+  return cgroup_join(shell->cgroup, failure);
+}
+
 void shell_enter(struct shell *shell, const struct definition *definition, int target) {
   struct failure failure;
-  int flags = 0, none[2];
+  int flags = 0;
   process_title("enter", "");
   int kept[] = {0, 1, 2, target, shell->channel.notes, shell->channel.failures, shell->channel.output, shell->channel.errors, shell->channel.input < 0 ? 0 : shell->channel.input};
+  if (join(shell, &failure) < 0)
+    give_up(shell, &failure);
   if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
     fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
-  await_word(shell, none); /* the cgroups are entered */
   for (int i = 0; i < NS_COUNT; i++)
     if (shell->isolate & NS_BIT(i))
       flags |= (int)ns_table[i].flag;
@@ -286,16 +295,14 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
 void shell_serve_files(struct shell *shell, int target, int connection, uint32_t request) {
   static const struct definition files = {.capabilities = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID};
   struct failure failure;
-  int kept[] = {0, 1, 2, target, connection, shell->channel.notes}, none[2];
+  int kept[] = {0, 1, 2, target, connection};
   process_title("files", "");
-  if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
+  if (join(shell, &failure) < 0 || dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
     _exit(1);
-  await_word(shell, none);
   if (setns(target, (int)(shell->isolate & NS_BIT(NS_USER) ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS)) < 0 || setgroups(0, NULL) < 0 ||
       setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || credentials_drop(shell->host, &files, &failure) < 0)
     _exit(1);
   close(target);
-  fd_close(&shell->channel.notes);
   agent_run(connection, request);
 }
 

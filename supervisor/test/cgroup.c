@@ -39,14 +39,22 @@ static void name_of(char name[64], const struct cgroup *cgroup, const char *file
   snprintf(name, 64, "%u/%s", cgroup->slot, file);
 }
 
-static pid_t sleeper(void) {
+/* A child that has joined the v1 cgroups by itself and then sleeps. */
+static pid_t sleeper(const struct cgroup *cgroup) {
+  int joined[2];
+  char byte;
   fflush(NULL);
+  NEED(pipe2(joined, O_CLOEXEC) == 0);
   pid_t pid = fork();
   NEED(pid >= 0);
   if (pid == 0) {
-    pause();
-    _exit(0);
+    if (cgroup_join(cgroup, &failure) == 0 && write(joined[1], "j", 1) == 1)
+      pause();
+    _exit(1);
   }
+  close(joined[1]);
+  CHECK(read(joined[0], &byte, 1) == 1, "joined");
+  close(joined[0]);
   return pid;
 }
 
@@ -116,11 +124,9 @@ static void test_kill(void) {
   int events = cgroup_events(&cgroup);
   NEED(events >= 0);
   CHECK(cgroup_count(&cgroup) == 0 && cgroup_populated(events) == 0, "empty");
-  pid_t pids[] = {sleeper(), sleeper(), sleeper()};
-  for (int i = 0; i < 3; i++) {
+  pid_t pids[] = {sleeper(&cgroup), sleeper(&cgroup), sleeper(&cgroup)};
+  for (int i = 0; i < 3; i++)
     put_in_v2(&cgroup, pids[i]);
-    CHECK(cgroup_enter(&cgroup, pids[i], &failure) == 0, "%s", failure.message);
-  }
   CHECK(cgroup_count(&cgroup) == 3 && cgroup_populated(events) == 1, "three inside");
   name_of(name, &cgroup, "cgroup.procs");
   snprintf(number, sizeof number, "%d\n", (int)pids[0]);
@@ -143,7 +149,7 @@ static void test_remove_in_two_turns(void) {
   NEED(cgroup_make(&cgroup, &host, 25, &failure) == 0);
   for (int i = 0; i < 3; i++)
     expected += cgroup.v1[i];
-  pid_t pid = sleeper();
+  pid_t pid = sleeper(&cgroup);
   put_in_v2(&cgroup, pid);
   CHECK(cgroup_remove(&cgroup) < 0 && errno == EBUSY, "busy");
   NEED(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
@@ -162,7 +168,7 @@ static void test_out_of_memory(void) {
   NEED(pid >= 0);
   if (pid == 0) {
     close(go[1]);
-    if (read(go[0], &byte, 1) < 0)
+    if (cgroup_join(&cgroup, &failure) < 0 || read(go[0], &byte, 1) < 0)
       _exit(3);
     char *bytes = malloc(64 << 20);
     for (size_t i = 0; bytes && i < 64 << 20; i += 4096)
@@ -170,7 +176,6 @@ static void test_out_of_memory(void) {
     _exit(bytes ? 4 : 5);
   }
   put_in_v2(&cgroup, pid);
-  NEED(cgroup_enter(&cgroup, pid, &failure) == 0);
   close(go[0]);
   close(go[1]);
   NEED(waitpid(pid, &status, 0) == pid);
