@@ -152,6 +152,11 @@ export class Sandboxes {
     return receipt;
   }
 
+  /** The launch or removal of this sandbox that is under way. */
+  underWay(id: string): Promise<unknown> | null {
+    return this.#launches.current(id) ?? this.#removals.current(id);
+  }
+
   async #fail(id: string, error: Error): Promise<void> {
     const row = this.#room.store.get(id);
     const outcome = row && lifecycle[row.state]["launch-failed"];

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
 import { problemOf } from "./problems.ts";
+import { isUntimed } from "./streamed-bodies.ts";
 
 /** How long a request's head, and the whole request, may take to arrive; how long a connection may be idle: milliseconds. */
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000, connectionsCheckingInterval: 1_000 };
@@ -23,6 +24,8 @@ export const createHttpServer = (handler: RequestListener): Server => {
 
 /** What Node's parser refuses before there is a request: answered as a problem document all the same. */
 export const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  // A streamed body has a limit of its own (streamed-bodies.ts).
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && isUntimed(socket)) return;
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;

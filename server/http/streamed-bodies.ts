@@ -1,0 +1,58 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { FastifyInstance } from "fastify";
+import { DomainError } from "../domain/errors.ts";
+
+/** How long the next byte of a streamed body may take: milliseconds. */
+const stallMilliseconds = 60_000;
+/** How long a client that is refused may go on sending before the connection is cut: milliseconds. */
+const lingerMilliseconds = 5_000;
+
+const untimed = new WeakSet<Socket>();
+
+/** Whether the request that arrives on this connection may take longer than others: its body is a stream that is watched for stalls instead. */
+export const isUntimed = (socket: Socket): boolean => untimed.has(socket);
+
+/**
+ * Makes the routes of this plugin take bodies of any type and size as they come, unparsed: by `bodyOf`. For a plugin of its own,
+ * since the parsers of JSON are taken away.
+ */
+export const streamedBodies = (app: FastifyInstance): void => {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (_request, _payload, done) => done(null, undefined));
+  app.addHook("onRequest", (request, _reply, done) => {
+    untimed.add(request.raw.socket);
+    done();
+  });
+  app.addHook("onResponse", (request, _reply, done) => {
+    const { raw } = request;
+    untimed.delete(raw.socket);
+    // Node reads on and throws away, so that the client sees the answer; but not for ever.
+    if (!raw.complete) setTimeout(() => raw.complete || raw.socket.destroy(), lingerMilliseconds).unref();
+    done();
+  });
+};
+
+/**
+ * The chunks of a request's body. Leaving the loop early leaves the connection as it is, so that an answer can be sent.
+ * @throws DomainError `request-timeout` when nothing came for 60 s; the error of the connection when the client is gone
+ */
+export async function* bodyOf(raw: IncomingMessage): AsyncGenerator<Buffer> {
+  const chunks = raw.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+  let stalled = () => {};
+  const stall = new Promise<"stall">((resolve) => {
+    stalled = () => resolve("stall");
+  });
+  const timer = setTimeout(stalled, stallMilliseconds);
+  try {
+    for (;;) {
+      timer.refresh();
+      const next = await Promise.race([chunks.next(), stall]);
+      if (next === "stall") throw new DomainError("request-timeout", `nothing of the body arrived for ${stallMilliseconds / 1000} seconds`);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,236 @@
+import type {
+  Change,
+  Entry,
+  EntryType,
+  FileAgent,
+  FileChange,
+  PlantedEntry,
+  Planting,
+  WalkPiece,
+  WriteOptions,
+} from "../domain/file-ports.ts";
+import { changeKinds } from "../domain/file-ports.ts";
+import type { FileAgentConnection } from "./file-agent-connection.ts";
+import { fileInterruption, fileRefusal, type InvalidMeans } from "./file-agent-errors.ts";
+import type { AgentField, AgentFrame, AgentMessageName } from "./file-agent-frames.ts";
+import { ProtocolError } from "./protocol.ts";
+
+type Message = Exclude<AgentFrame, { name: "DATA" }>;
+const bit = (value: boolean): number => (value ? 1 : 0);
+const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1");
+const types: readonly string[] = ["file", "directory", "link", "fifo", "socket", "device"];
+
+const entryOf = ({ fields }: Message): Entry => {
+  const text = (key: string): string => {
+    const value = fields.get(key);
+    if (value === undefined) throw new ProtocolError(`an entry without ${key}`);
+    return value;
+  };
+  const number = (key: string): number => {
+    if (!/^-?\d{1,20}$/.test(text(key))) throw new ProtocolError(`an entry with a ${key} that is no number`);
+    return Number(text(key));
+  };
+  const target = fields.get("target");
+  if (!types.includes(text("type"))) throw new ProtocolError("an entry of an unknown type");
+  return {
+    name: bytesOf(text("path")),
+    type: text("type") as EntryType,
+    sizeBytes: number("size"),
+    mode: number("mode"),
+    uid: number("uid"),
+    gid: number("gid"),
+    modifiedMicroseconds: number("mtime-us"),
+    links: number("links"),
+    inode: text("inode"),
+    target: target === undefined ? null : bytesOf(target),
+  };
+};
+
+/** The requests of supervisor/PROTOCOL.md, "The file agent", on one connection. */
+export class FileAgentClient implements FileAgent {
+  readonly #connection: FileAgentConnection;
+
+  constructor(connection: FileAgentConnection) {
+    this.#connection = connection;
+  }
+
+  /** FILES: the connection becomes the agent's. @throws DomainError `files-busy`, `files-interrupted` */
+  async begin(): Promise<void> {
+    await this.#ask("FILES", []);
+    await this.#expect("DONE");
+  }
+
+  async stat(path: Buffer, follow: boolean): Promise<Entry> {
+    await this.#ask("STAT", [
+      ["path", path],
+      ["follow", bit(follow)],
+    ]);
+    return entryOf(await this.#expect("ENTRY"));
+  }
+
+  async list(path: Buffer, after: Buffer | null, limit: number): Promise<{ entries: Entry[]; more: boolean }> {
+    await this.#ask("LIST", [["path", path], ["limit", limit], ...(after === null ? [] : [["after", after] as const])]);
+    const entries: Entry[] = [];
+    for (;;) {
+      const message = await this.#expect("ENTRY", "DONE");
+      if (message.name === "DONE") return { entries, more: message.fields.get("more") === "1" };
+      entries.push(entryOf(message));
+    }
+  }
+
+  async read(path: Buffer, offset: number, length: number): Promise<{ entry: Entry; bytes: AsyncIterable<Buffer> }> {
+    await this.#ask("READ", [
+      ["path", path],
+      ["offset", offset],
+      ["length", length],
+    ]);
+    const entry = entryOf(await this.#expectOf("not-a-regular-file", "ENTRY"));
+    return { entry, bytes: this.#bytes() };
+  }
+
+  async write(path: Buffer, options: WriteOptions, body: AsyncIterable<Buffer>): Promise<Entry> {
+    const { mode, uid, gid, parents, exclusive } = options;
+    const fields: AgentField[] = [
+      ["path", path],
+      ["mode", mode],
+      ["uid", uid],
+      ["gid", gid],
+    ];
+    await this.#ask("WRITE", [...fields, ["parents", bit(parents)], ["exclusive", bit(exclusive)]]);
+    await this.#expect("DONE");
+    const sending = this.#sending();
+    for await (const chunk of body) {
+      if (sending.over) break;
+      await this.#connection.data(chunk);
+    }
+    if (!sending.over) await this.#connection.tell("END", []);
+    return entryOf(await this.#expect("ENTRY"));
+  }
+
+  async delete(path: Buffer, recursive: boolean): Promise<void> {
+    await this.#ask("DELETE", [
+      ["path", path],
+      ["recursive", bit(recursive)],
+    ]);
+    await this.#expect("DONE");
+  }
+
+  async change(change: FileChange): Promise<Entry> {
+    const fields = Object.entries(change).map(([key, value]): AgentField => [key, typeof value === "boolean" ? bit(value) : value]);
+    await this.#ask("CHANGE", fields);
+    const regular = change.op === "copy" || change.op === "chmod";
+    return entryOf(await this.#expectOf(regular ? "not-a-regular-file" : "path-invalid", "ENTRY"));
+  }
+
+  async *walk(path: Buffer): AsyncGenerator<WalkPiece> {
+    await this.#ask("WALK", [["path", path]]);
+    for (;;) {
+      const frame = await this.#receive("path-invalid");
+      if (frame.name === "DONE") return;
+      if (frame.name === "DATA") yield { entry: null, bytes: frame.bytes };
+      else if (frame.name === "ENTRY") yield { entry: entryOf(frame), bytes: null };
+      else throw fileInterruption(new ProtocolError(`${frame.name} in a walk`));
+    }
+  }
+
+  async plant(path: Buffer): Promise<Planting> {
+    await this.#ask("PLANT", [["path", path]]);
+    await this.#expect("DONE");
+    const sending = this.#sending();
+    // An ERROR that came meanwhile says why nothing more is taken.
+    const failed = async (): Promise<void> => {
+      if (sending.over) await this.#expect("DONE");
+    };
+    return {
+      entry: async (entry) => {
+        await failed();
+        await this.#connection.tell("ENTRY", plantedFields(entry));
+      },
+      bytes: async (chunk) => {
+        await failed();
+        await this.#connection.data(chunk);
+      },
+      end: async () => {
+        if (!sending.over) await this.#connection.tell("END", []);
+        const { fields } = await this.#expect("DONE");
+        return { files: Number(fields.get("files")), bytes: Number(fields.get("bytes")) };
+      },
+    };
+  }
+
+  async watch(path: Buffer, recursive: boolean): Promise<AsyncIterable<Change>> {
+    await this.#ask("WATCH", [
+      ["path", path],
+      ["recursive", bit(recursive)],
+    ]);
+    await this.#expect("DONE");
+    return this.#changes();
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  async *#changes(): AsyncGenerator<Change> {
+    for (;;) {
+      const { fields } = await this.#expect("CHANGED");
+      const kind = changeKinds.find((each) => each === fields.get("kind"));
+      if (kind === undefined) throw fileInterruption(new ProtocolError("a change of an unknown kind"));
+      yield { path: bytesOf(fields.get("path") ?? ""), kind };
+    }
+  }
+
+  async *#bytes(): AsyncGenerator<Buffer> {
+    for (;;) {
+      const frame = await this.#receive("path-invalid");
+      if (frame.name === "DONE") return;
+      if (frame.name !== "DATA") throw fileInterruption(new ProtocolError(`${frame.name} among the bytes of a file`));
+      yield frame.bytes;
+    }
+  }
+
+  /** `over` once the agent has answered, or ended, before all was sent. */
+  #sending(): { over: boolean } {
+    const state = { over: false };
+    this.#connection.lookAhead(() => {
+      state.over = true;
+    });
+    return state;
+  }
+
+  async #ask(name: AgentMessageName, fields: readonly AgentField[]): Promise<void> {
+    await this.#connection.ask(name, fields);
+  }
+
+  #expect(...names: Message["name"][]): Promise<Message> {
+    return this.#expectOf("path-invalid", ...names);
+  }
+
+  async #expectOf(invalidMeans: InvalidMeans, ...expected: Message["name"][]): Promise<Message> {
+    const frame = await this.#receive(invalidMeans);
+    if (frame.name !== "DATA" && expected.includes(frame.name)) return frame;
+    throw fileInterruption(new ProtocolError(`${frame.name} is no answer, expected ${expected.join(" or ")}`));
+  }
+
+  async #receive(invalidMeans: InvalidMeans): Promise<AgentFrame> {
+    let frame: AgentFrame;
+    try {
+      frame = await this.#connection.receive();
+    } catch (error) {
+      throw fileInterruption(error);
+    }
+    if (frame.name === "ERROR") throw fileRefusal(frame.fields, invalidMeans);
+    return frame;
+  }
+}
+
+const plantedFields = ({ path, type, mode, uid, gid, modifiedMicroseconds, target, hardlink }: PlantedEntry): AgentField[] => [
+  ["path", path],
+  ["type", type],
+  ["mode", mode],
+  ["uid", uid],
+  ["gid", gid],
+  ["mtime-us", modifiedMicroseconds],
+  ...(target === null ? [] : [["target", target] as const]),
+  ...(hardlink === null ? [] : [["hardlink", hardlink] as const]),
+];
