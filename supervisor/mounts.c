@@ -26,10 +26,11 @@
 static const char *const masked[] = {
   "proc/acpi", "proc/asound", "proc/interrupts", "proc/kallsyms", "proc/kcore", "proc/key-users", "proc/keys", "proc/kmsg", "proc/kpagecgroup",
   "proc/kpagecount", "proc/kpageflags", "proc/latency_stats", "proc/sched_debug", "proc/scsi", "proc/slabinfo", "proc/timer_list",
-  "proc/timer_stats", "proc/vmallocinfo", "proc/config.gz", "proc/driver", "sys/firmware", "sys/devices/virtual/powercap", "sys/kernel/config",
-  "sys/kernel/debug", "sys/kernel/security", "sys/kernel/tracing", "sys/fs/bpf", "sys/fs/fuse", "sys/fs/pstore", "sys/fs/cgroup",
-  "sys/kernel/slab", "sys/kernel/notes", "sys/kernel/vmcoreinfo",
+  "proc/timer_stats", "proc/vmallocinfo", "proc/config.gz", "proc/driver", "sys/firmware", "sys/devices/virtual/powercap", "sys/kernel/slab",
+  "sys/kernel/notes", "sys/kernel/vmcoreinfo",
 };
+/* Not in the list: /sys/kernel/{config,debug,security,tracing}, /sys/fs/{bpf,cgroup,fuse,pstore}. In a new sysfs they are empty directories
+ * on which only the host's mount namespace has something mounted. */
 static const char *const read_only[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger", "proc/pressure"};
 static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 static const struct {
@@ -77,10 +78,8 @@ static int make_device(const char *name, struct failure *failure) {
   char from[32], to[32];
   snprintf(from, sizeof from, "/dev/%s", name);
   snprintf(to, sizeof to, "dev/%s", name);
-  int fd = open(to, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-  if (fd < 0)
+  if (mknod(to, S_IFREG | 0666, 0) < 0)
     return fail(failure, LAYER_DEV, "create /dev/%s", name);
-  close(fd);
   if (mount(from, to, NULL, MS_BIND, NULL) < 0 || remount(to, MS_NOSUID | MS_NOEXEC) < 0)
     return fail(failure, LAYER_DEV, "bind /dev/%s", name);
   return 0;
@@ -108,12 +107,12 @@ static int make_dev(struct failure *failure) {
 
 /* A file is covered by /dev/null, a directory by an empty one. What this kernel has not needs no mask. */
 static int mask(const char *path, struct failure *failure) {
-  enum layer layer = path[0] == 'p' ? LAYER_PROC : LAYER_SYS;
-  if (mount("empty", path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT)
+  struct stat status;
+  if (lstat(path, &status) < 0 && errno == ENOENT)
     return 0;
-  if (errno == ENOTDIR && (mount("dev/null", path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT))
-    return 0;
-  return fail(failure, layer, "mask /%s", path);
+  if (mount(S_ISDIR(status.st_mode) ? "empty" : "dev/null", path, NULL, MS_BIND, NULL) < 0)
+    return fail(failure, path[0] == 'p' ? LAYER_PROC : LAYER_SYS, "mask /%s", path);
+  return 0;
 }
 
 static int protect(const char *path, struct failure *failure) {

@@ -10,6 +10,7 @@
  *
  * What comes from inside is the note of the init (a fixed-size packet) and output bytes; both are taken as data only. */
 #include "supervisor.h"
+#include "remove.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -215,6 +216,7 @@ static void cgroup_ready(struct watch *watch, uint32_t events) {
 /* ---- requests ---- */
 
 static const struct rule no_rules[] = {{0}};
+static const struct rule release_rules[] = {{"remove", RULE_NUMBER, 0, 1, true, false}, {0}};
 static const struct rule signal_rules[] = {{"process", RULE_TEXT, 1, 64, false, false}, {"signal", RULE_NUMBER, 1, 64, false, false}, {"group", RULE_NUMBER, 0, 1, true, false}, {0}};
 static const struct rule forget_rules[] = {{"process", RULE_TEXT, 1, 64, false, false}, {0}};
 static const struct rule stop_rules[] = {{"grace-ms", RULE_NUMBER, 0, 3600000, false, false}, {0}};
@@ -262,9 +264,22 @@ static void handle_stop(struct supervisor *supervisor, struct peer *peer, uint32
   reply_done(peer, request);
 }
 
-static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, uint32_t request) {
-  unlinkat(supervisor->instance.host->sockets, supervisor->socket_name, 0);
-  reply_done(peer, request);
+static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, uint32_t request, bool remove) {
+  const struct host *host = supervisor->instance.host;
+  struct removed removed = {0};
+  struct frame frame;
+  int result = remove ? remove_tree(host->sandboxes, supervisor->id, &removed) : 0;
+  int error = errno;
+  unlinkat(host->sockets, supervisor->socket_name, 0);
+  if (result < 0) {
+    frame_error(&frame, request, "failed", "the files are not removed: %s", strerror(error));
+  } else {
+    frame_begin(&frame, DONE, request);
+    frame_put(&frame, "files", "%llu", (unsigned long long)removed.files);
+    frame_put(&frame, "bytes", "%llu", (unsigned long long)removed.bytes);
+    frame_end(&frame);
+  }
+  peer_send(peer, &frame);
   server_close(&supervisor->server);
   _exit(0);
 }
@@ -282,8 +297,9 @@ static const struct rule *rules_of(uint16_t type) {
   switch (type) {
   case ATTACH:
   case FILES:
-  case RELEASE:
     return no_rules;
+  case RELEASE:
+    return release_rules;
   case SIGNAL:
     return signal_rules;
   case STOP:
@@ -336,7 +352,7 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
   else if (supervisor->state != GONE_STATE)
     reply_error(peer, header->request, "running", "the instance is not gone yet");
   else
-    release(supervisor, peer, header->request);
+    release(supervisor, peer, header->request, fields_number(fields, "remove", 0));
 }
 
 static void peer_closed(struct server *server, struct peer *peer) {
