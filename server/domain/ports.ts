@@ -178,6 +178,12 @@ export interface Gone {
   remaining: string[];
 }
 
+/** Directory entries removed, and the bytes they had on the disk. */
+export interface RemovedFiles {
+  files: number;
+  bytes: number;
+}
+
 export interface Launcher {
   /** Asks anew, starting the launcher when none answers. @throws DomainError `launcher-unavailable` */
   facts(): Promise<LauncherFacts>;
@@ -186,7 +192,7 @@ export interface Launcher {
   /** @throws DomainError `launch-failed` (members layer, errno), `command-not-found`, `launcher-unavailable`, ... */
   launch(order: LaunchOrder): Promise<Instance>;
   clean(id: string, slot: number): Promise<Gone>;
-  remove(id: string): Promise<{ files: number; bytes: number }>;
+  remove(id: string): Promise<RemovedFiles>;
 }
 
 export type InstanceState = "running" | "ended" | "gone";
@@ -221,6 +227,8 @@ export interface Supervisors {
   attach(id: string): Promise<Attached>;
   stop(id: string, graceMilliseconds: number): Promise<void>;
   release(id: string): Promise<void>;
+  /** Releases, and lets the supervisor remove the sandbox's files first, which saves a process. Null when it is gone already. */
+  releaseAndRemove(id: string): Promise<RemovedFiles | null>;
   /** Removes the socket of a supervisor that is no more; one that answers keeps it. */
   discard(id: string): Promise<void>;
   /** Closes all connections; the supervisors live on. */

@@ -1,7 +1,7 @@
 import type { Instances } from "./instances.ts";
 import type { Launches } from "./launches.ts";
 import { lifecycle, maybeAlive } from "./lifecycle.ts";
-import type { SandboxRow } from "./ports.ts";
+import type { RemovedFiles, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
@@ -65,8 +65,7 @@ export class Removals {
       this.#room.store.remove(id);
       this.#room.events.append("sandbox.deleted", id, { name: row.name, receipt });
     });
-    const removed = (ran ? this.#release(id) : Promise.resolve()).then(() => this.#removeFiles(id));
-    const [files] = await Promise.all([removed, this.#room.persistence.durable()]);
+    const [files] = await Promise.all([this.#removeAll(id, ran), this.#room.persistence.durable()]);
     const left = files === null ? ["files"] : [];
     return {
       ...receipt,
@@ -85,16 +84,19 @@ export class Removals {
     return { ...torn, id: row.id, name: row.name, reason: "deleted", files: 0, bytes: 0, durationMs: 0, at: isoTime(Date.now()) };
   }
 
-  async #release(id: string): Promise<void> {
+  /** The supervisor that is released takes the files along; where there is none, or it failed, the launcher removes them. */
+  async #removeAll(id: string, ran: boolean): Promise<RemovedFiles | null> {
     try {
-      await this.#room.supervisors.release(id);
+      const removed = ran ? await this.#room.supervisors.releaseAndRemove(id) : null;
+      if (removed !== null) return removed;
     } catch (error) {
-      this.#room.log.warn({ sandbox: id, err: error }, "the supervisor of a deleted sandbox was not released");
+      this.#room.log.warn({ sandbox: id, err: error }, "the supervisor of a deleted sandbox did not remove its files");
     }
+    return this.#removeFiles(id);
   }
 
   /** Null when they could not be removed: the row is gone by then, and the next start of the daemon sweeps what is left. */
-  async #removeFiles(id: string): Promise<{ files: number; bytes: number } | null> {
+  async #removeFiles(id: string): Promise<RemovedFiles | null> {
     try {
       return await this.#room.launcher.remove(id);
     } catch (error) {

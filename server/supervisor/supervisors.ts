@@ -1,13 +1,15 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError } from "../domain/errors.ts";
-import type { Attached, InstanceState, Logger, SupervisorListener, Supervisors } from "../domain/ports.ts";
+import type { Attached, InstanceState, Logger, RemovedFiles, SupervisorListener, Supervisors } from "../domain/ports.ts";
 import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
 import { Fields } from "./fields.ts";
-import type { Message } from "./protocol.ts";
+import type { Field, Message } from "./protocol.ts";
 import { exitOf, goneOf, instanceOf, processExitOf, reportedProcessOf } from "./replies.ts";
 
 const replyMilliseconds = 10_000;
+/** A tree may be large. */
+const removeMilliseconds = 60_000;
 
 interface Attachment {
   connection: Connection;
@@ -65,15 +67,14 @@ export class SupervisorClients implements Supervisors {
   }
 
   async release(id: string): Promise<void> {
-    const attachment = await this.#attachment(id);
-    attachment.over = true;
-    try {
-      await attachment.connection.request("RELEASE", [], "DONE", replyMilliseconds);
-    } catch (error) {
-      if (!(error instanceof ConnectionLostError)) throw unavailable(id, error);
-    } finally {
-      attachment.connection.close();
-    }
+    await this.#release(id, [], replyMilliseconds);
+  }
+
+  async releaseAndRemove(id: string): Promise<RemovedFiles | null> {
+    const done = await this.#release(id, [["remove", "1"]], removeMilliseconds);
+    if (done === null) return null;
+    const fields = new Fields(done);
+    return { files: fields.number("files"), bytes: fields.number("bytes") };
   }
 
   async discard(id: string): Promise<void> {
@@ -93,6 +94,20 @@ export class SupervisorClients implements Supervisors {
   /** The connection to the supervisor of this sandbox, made where there is none. @throws DomainError `launcher-unavailable` */
   async connection(id: string): Promise<Connection> {
     return (await this.#attachment(id)).connection;
+  }
+
+  /** Null when the supervisor went before it answered. */
+  async #release(id: string, order: readonly Field[], milliseconds: number): Promise<Message | null> {
+    const attachment = await this.#attachment(id);
+    attachment.over = true;
+    try {
+      return await attachment.connection.request("RELEASE", order, "DONE", milliseconds);
+    } catch (error) {
+      if (!(error instanceof ConnectionLostError)) throw unavailable(id, error);
+      return null;
+    } finally {
+      attachment.connection.close();
+    }
   }
 
   async #attachment(id: string): Promise<Attachment> {
