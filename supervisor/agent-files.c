@@ -160,7 +160,7 @@ int temporary_open(int directory, char temporary[32]) {
   uint64_t number;
   if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
     return -1;
-  snprintf(temporary, 32, ".unshared-%016llx", (unsigned long long)number);
+  snprintf(temporary, 32, TEMPORARY "%016llx", (unsigned long long)number);
   return openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
@@ -218,10 +218,8 @@ void agent_write(struct agent *agent) {
     result = settle(agent, fd, uid, gid, mode, exclusive, name);
   else if (result == 0)
     agent_end(agent);
-  if (result < 0) {
-    agent_error(agent, "write", path);
-    agent_end(agent);
-  }
+  if (result < 0)
+    agent_fail(agent, "write", path, NULL);
   close(fd);
   if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
     agent_error(agent, "look at", path);

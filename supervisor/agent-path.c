@@ -21,8 +21,19 @@ int path_open(const struct agent *agent, const char *path, int flags, mode_t mod
   return open_below(agent->root, path, flags, mode);
 }
 
+int path_enter(int directory, const char *name, int flags) {
+  struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_NOFOLLOW | O_CLOEXEC), .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH};
+  for (;;) {
+    int fd = (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
+    if (fd >= 0 || errno != EAGAIN)
+      return fd;
+  }
+}
+
+/* Each part is looked up anew from the top: it may be a link, such as /lib in many roots, which leads to its place below the same top. */
 int path_make(int directory, const char *path) {
-  char part[PATH_LIMIT];
+  char part[PATH_LIMIT], above[PATH_LIMIT] = "";
+  size_t used = 0;
   int at = open_below(directory, ".", O_PATH | O_DIRECTORY, 0);
   while (at >= 0 && *(path += strspn(path, "/"))) {
     size_t length = strcspn(path, "/");
@@ -32,10 +43,13 @@ int path_make(int directory, const char *path) {
     if (strcmp(part, ".") == 0)
       continue;
     int next = -1;
+    above[used++] = '/';
+    memcpy(above + used, part, length + 1);
+    used += length;
     if (strcmp(part, "..") == 0)
       errno = EINVAL;
     else if (mkdirat(at, part, 0755) == 0 || errno == EEXIST)
-      next = openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      next = open_below(directory, above, O_PATH | O_DIRECTORY, 0);
     int error = errno;
     close(at);
     errno = error;

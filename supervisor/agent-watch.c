@@ -71,7 +71,7 @@ static int add(struct watches *watches, int directory, const char *path) {
     char below[PATH_LIMIT];
     if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
-    int fd = openat(directory, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = path_enter(directory, entry->d_name, O_RDONLY | O_DIRECTORY);
     if (fd >= 0 && snprintf(below, sizeof below, "%s/%s", strcmp(path, "/") == 0 ? "" : path, entry->d_name) < (int)sizeof below)
       result = add(watches, fd, below);
     fd_close(&fd);
@@ -111,6 +111,8 @@ static void take_change(struct agent *agent, struct watches *watches, const stru
   if (!path || !kind)
     return;
   const char *name = event->len ? event->name : "";
+  if (strncmp(name, TEMPORARY, strlen(TEMPORARY)) == 0) /* a file on its way to its place, which is told */
+    return;
   tell_change(agent, path, name, kind);
   if (!watches->recursive || !(event->mask & IN_ISDIR) || !(event->mask & (IN_CREATE | IN_MOVED_TO)) ||
       snprintf(below, sizeof below, "%s/%s", strcmp(path, "/") == 0 ? "" : path, name) >= (int)sizeof below)

@@ -87,15 +87,36 @@ void agent_data(struct agent *agent, const void *bytes, size_t length) {
   send_fully(agent, bytes, length);
 }
 
-void agent_error(struct agent *agent, const char *what, const char *path) {
+static void send_error(struct agent *agent, const char *what, const char *path, const char *entry) {
   int error = errno;
   struct frame frame;
   frame_begin(&frame, ERROR, agent->request);
   frame_put(&frame, "code", "file");
   frame_put(&frame, "errno", "%d", error);
+  if (entry)
+    frame_put(&frame, "entry", "%s", entry);
   frame_put(&frame, "message", "%s %s: %s", what, path, strerror(error));
   frame_end(&frame);
   agent_send(agent, &frame);
+}
+
+void agent_error(struct agent *agent, const char *what, const char *path) {
+  send_error(agent, what, path, NULL);
+}
+
+/* The asker may be in the middle of sending. To close with its bytes unread would break its connection before it has read why, so they
+ * are read and thrown away until it closes. */
+void agent_fail(struct agent *agent, const char *what, const char *path, const char *entry) {
+  int error = errno;
+  char bytes[4096];
+  ssize_t n;
+  agent_drop_unfinished(agent);
+  errno = error;
+  send_error(agent, what, path, entry);
+  do
+    n = read(agent->socket, bytes, sizeof bytes);
+  while (n > 0 || (n < 0 && errno == EINTR));
+  _exit(0);
 }
 
 static const char *type_name(mode_t mode) {
@@ -115,19 +136,31 @@ static const char *type_name(mode_t mode) {
   }
 }
 
+static void begin_entry(struct frame *frame, const struct agent *agent, const char *name, const struct stat *status) {
+  frame_begin(frame, ENTRY, agent->request);
+  frame_put(frame, "path", "%s", name);
+  frame_put(frame, "type", "%s", type_name(status->st_mode));
+  frame_put(frame, "size", "%lld", (long long)status->st_size);
+  frame_put(frame, "mode", "%u", status->st_mode & 07777);
+  frame_put(frame, "uid", "%u", status->st_uid);
+  frame_put(frame, "gid", "%u", status->st_gid);
+  frame_put(frame, "mtime-us", "%lld", (long long)status->st_mtim.tv_sec * 1000000 + status->st_mtim.tv_nsec / 1000);
+  frame_put(frame, "links", "%llu", (unsigned long long)status->st_nlink);
+  frame_put(frame, "inode", "%llu", (unsigned long long)status->st_ino);
+}
+
+void agent_second_name(struct agent *agent, const char *name, const struct stat *status, const char *first) {
+  struct frame frame;
+  begin_entry(&frame, agent, name, status);
+  frame_put(&frame, "hardlink", "%s", first);
+  frame_end(&frame);
+  agent_send(agent, &frame);
+}
+
 void agent_entry(struct agent *agent, int directory, const char *at, const char *name, const struct stat *status) {
   struct frame frame;
   char target[PATH_LIMIT];
-  frame_begin(&frame, ENTRY, agent->request);
-  frame_put(&frame, "path", "%s", name);
-  frame_put(&frame, "type", "%s", type_name(status->st_mode));
-  frame_put(&frame, "size", "%lld", (long long)status->st_size);
-  frame_put(&frame, "mode", "%u", status->st_mode & 07777);
-  frame_put(&frame, "uid", "%u", status->st_uid);
-  frame_put(&frame, "gid", "%u", status->st_gid);
-  frame_put(&frame, "mtime-us", "%lld", (long long)status->st_mtim.tv_sec * 1000000 + status->st_mtim.tv_nsec / 1000);
-  frame_put(&frame, "links", "%llu", (unsigned long long)status->st_nlink);
-  frame_put(&frame, "inode", "%llu", (unsigned long long)status->st_ino);
+  begin_entry(&frame, agent, name, status);
   ssize_t length = S_ISLNK(status->st_mode) ? readlinkat(directory, at, target, sizeof target - 1) : -1;
   if (length >= 0) {
     target[length] = 0;

@@ -9,6 +9,7 @@
 
 #define PATH_LIMIT 4096
 #define DATA_LIMIT 262144u
+#define TEMPORARY ".unshared-" /* how names of what is not yet in its place begin */
 
 /* What a broken-off request leaves: removed when the request fails and when the process ends. */
 struct unfinished {
@@ -37,14 +38,20 @@ void agent_done(struct agent *agent);
 void agent_data(struct agent *agent, const void *bytes, size_t length);
 /* Answers ERROR by errno. */
 void agent_error(struct agent *agent, const char *what, const char *path);
+/* As agent_error, after bytes were to be written: what is unfinished is removed, and the process ends with the connection. `entry`: what was at fault, or NULL. */
+_Noreturn void agent_fail(struct agent *agent, const char *what, const char *path, const char *entry);
 /* `name` is what the entry is called; `directory`/`at` where a link's target is read. */
 void agent_entry(struct agent *agent, int directory, const char *at, const char *name, const struct stat *status);
+/* A further name of a file that came as `first`. */
+void agent_second_name(struct agent *agent, const char *name, const struct stat *status, const char *first);
 
 /* ---- agent-path.c: resolving, by openat2(2) ---- */
 /* Opens what `path` names, or -1. With O_NOFOLLOW in `flags` a link at the end is not followed. */
 int path_open(const struct agent *agent, const char *path, int flags, mode_t mode);
 /* Opens the directory that `path` lies in and points `name` at its last part. Makes missing ones with `parents`. EINVAL for "/" and for a last part of "." or "..". */
 int path_parent(const struct agent *agent, const char *path, bool parents, const char **name);
+/* Opens what `directory` holds by that name, itself if it is a link, and not what is mounted on it (EXDEV). */
+int path_enter(int directory, const char *name, int flags);
 /* Makes all directories of a path below `directory` that are missing. */
 int path_make(int directory, const char *path);
 
