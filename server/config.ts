@@ -19,6 +19,7 @@ export interface Config {
   readonly cgroupParent: string;
   readonly idBase: number;
   readonly readyShells: number;
+  readonly archiveBytes: number;
   readonly defaultRoot: boolean;
   readonly supervisor: string;
   readonly logLevel: string;
@@ -48,6 +49,7 @@ const settings: readonly Setting[] = [
   { flag: "cgroup-parent", value: "NAME", fallback: "unshared", text: "cgroup below which all sandboxes live" },
   { flag: "id-base", value: "N", fallback: "1000000000", text: "first host uid and gid of the sandboxes' ranges" },
   { flag: "ready-shells", value: "N", fallback: "4", text: "prepared shells kept waiting, 0 to 64" },
+  { flag: "archive-bytes", value: "N", fallback: "10737418240", text: "the most bytes that an uploaded archive may unpack to" },
   { flag: "default-root", value: "on|off", fallback: "on", text: "provision the root named default at first start" },
   { flag: "supervisor", value: "PATH", fallback: join(project, "build/unshared-supervisor"), text: "the native program" },
   { flag: "log-level", value: "LEVEL", fallback: "info", text: "trace, debug, info, warn, error, fatal or silent" },
@@ -78,7 +80,7 @@ export const helpText = (): string => {
 const highestIdBase = 2 ** 32 - 1 - 4096 * 65536;
 
 const wholeNumber = (flag: string, text: string, low: number, high: number): number => {
-  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (!(number >= low && number <= high)) throw new ConfigError(`--${flag} takes a whole number from ${low} to ${high}, not "${text}"`);
   return number;
 };
@@ -157,6 +159,7 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
       // 65,536 ids for each instance must fit below 2^32 - 1, the id that means "none".
       idBase: wholeNumber("id-base", get("id-base"), 65536, highestIdBase),
       readyShells: wholeNumber("ready-shells", get("ready-shells"), 0, 64),
+      archiveBytes: wholeNumber("archive-bytes", get("archive-bytes"), 1024, Number.MAX_SAFE_INTEGER),
       defaultRoot: oneOf("default-root", get("default-root"), ["on", "off"]) === "on",
       supervisor: resolve(get("supervisor")),
       logLevel: oneOf("log-level", get("log-level"), ["trace", "debug", "info", "warn", "error", "fatal", "silent"]),

@@ -112,6 +112,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     {
       sandboxes,
       files,
+      archiveLimits: { entries: 100_000, bytes: config.archiveBytes },
       roots,
       operations,
       processes,

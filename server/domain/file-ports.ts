@@ -18,6 +18,8 @@ export interface Entry {
   links: number;
   /** Decimal: 64 bits are more than a number holds. */
   inode: string;
+  /** In a walk: the path under which the same file came before; it comes without bytes then. */
+  hardlink: Buffer | null;
   target: Buffer | null;
 }
 

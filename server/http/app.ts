@@ -6,6 +6,7 @@ import { documentation } from "./documentation.ts";
 import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
+import { archiveRoutes } from "./routes/archive.ts";
 import { fileChangeRoutes } from "./routes/file-changes.ts";
 import { fileUploadRoutes } from "./routes/file-uploads.ts";
 import { fileRoutes } from "./routes/files.ts";
@@ -19,6 +20,7 @@ import { processRoutes } from "./routes/processes.ts";
 import { rootRoutes } from "./routes/roots.ts";
 import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
+import { watchRoutes } from "./routes/watch.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
 import type { Services } from "./services.ts";
 import { validators } from "./validation.ts";
@@ -35,6 +37,8 @@ const routes = [
   fileRoutes,
   fileUploadRoutes,
   fileChangeRoutes,
+  archiveRoutes,
+  watchRoutes,
   namespaceRoutes,
   rootRoutes,
   operationRoutes,

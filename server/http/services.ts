@@ -9,11 +9,13 @@ import type { Operations } from "../domain/operations.ts";
 import type { Processes } from "../domain/processes.ts";
 import type { Roots } from "../domain/roots.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
+import type { ArchiveLimits } from "./archive-limits.ts";
 
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
 export interface Services {
   sandboxes: Sandboxes;
   files: Files;
+  archiveLimits: ArchiveLimits;
   roots: Roots;
   operations: Operations;
   processes: Processes;

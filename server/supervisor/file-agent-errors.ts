@@ -35,7 +35,10 @@ export const fileRefusal = (fields: ReadonlyMap<string, string>, invalidMeans: I
     case "file": {
       const number = Number(fields.get("errno"));
       const code = number === errno.EINVAL ? invalidMeans : (codes.get(number) ?? "file-failed");
-      return new DomainError(code, message, { members: { errno: number } });
+      const entry = fields.get("entry");
+      return new DomainError(code, message, {
+        members: { errno: number, ...(entry === undefined ? {} : { entry: Buffer.from(entry, "latin1").toString() }) },
+      });
     }
     case "busy":
       return new DomainError("files-busy", "the sandbox is at work on as many requests on files as it takes");

@@ -31,6 +31,7 @@ const entryOf = ({ fields }: Message): Entry => {
     return Number(text(key));
   };
   const target = fields.get("target");
+  const hardlink = fields.get("hardlink");
   if (!types.includes(text("type"))) throw new ProtocolError("an entry of an unknown type");
   return {
     name: bytesOf(text("path")),
@@ -42,6 +43,7 @@ const entryOf = ({ fields }: Message): Entry => {
     modifiedMicroseconds: number("mtime-us"),
     links: number("links"),
     inode: text("inode"),
+    hardlink: hardlink === undefined ? null : bytesOf(hardlink),
     target: target === undefined ? null : bytesOf(target),
   };
 };

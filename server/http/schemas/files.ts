@@ -105,3 +105,12 @@ export const ChangeBody = Type.Object(
   },
   { ...strict, examples: [{ op: "mkdir", path: "/job/out", mode: "0755", parents: true }] },
 );
+
+export const ArchiveQuery = Type.Object({ path: PathParameter }, strict);
+
+export const Unpacked = Type.Object(
+  { entries: Type.Integer(), bytes: Type.Integer({ description: "Of all files together." }) },
+  { examples: [{ entries: 3, bytes: 1234 }] },
+);
+
+export const WatchQuery = Type.Object({ path: PathParameter, recursive: Type.Boolean({ default: false }) }, strict);

@@ -1,0 +1,168 @@
+/**
+ * Reads tar archives as a stream: ustar, pax and GNU headers, all names as bytes. What comes is hostile: every number is checked, nothing
+ * is gathered but headers, and those are bounded.
+ */
+import { ByteReader } from "./byte-reader.ts";
+import { at, blockBytes, checksumOf, paddingOf } from "./tar-format.ts";
+
+/** An archive that cannot be unpacked; `entry` is the one at fault. */
+export class TarError extends Error {
+  readonly entry: Buffer | null;
+
+  constructor(message: string, entry: Buffer | null = null) {
+    super(message);
+    this.entry = entry;
+  }
+}
+
+export interface TarEntry {
+  path: Buffer;
+  type: "file" | "directory" | "link" | "hardlink";
+  sizeBytes: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  modifiedSeconds: number;
+  target: Buffer;
+}
+
+/** An entry, or bytes of the file whose entry came last. */
+export type TarPiece = { entry: TarEntry; bytes: null } | { entry: null; bytes: Buffer };
+
+/** The most bytes of one extended header: a path has 4,095. */
+const extendedBytes = 65_536;
+/** What comes before an entry and is about it. */
+type Extended = Map<string, Buffer>;
+
+const field = (header: Buffer, [offset, length]: readonly [number, number]): Buffer => {
+  const bytes = header.subarray(offset, offset + length);
+  const end = bytes.indexOf(0);
+  return end === -1 ? bytes : bytes.subarray(0, end);
+};
+
+const numberOf = (header: Buffer, [offset, length]: readonly [number, number], what: string, name: Buffer): number => {
+  const bytes = header.subarray(offset, offset + length);
+  const first = bytes[0] as number;
+  if (first === 0x80) {
+    const value = BigInt(`0x${bytes.toString("hex")}`) - (0x80n << BigInt(8 * (length - 1)));
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new TarError(`${what} is too large`, name);
+    return Number(value);
+  }
+  // Before 1970.
+  if (first === 0xff && what === "mtime") return 0;
+  const text = bytes.toString("latin1").replaceAll("\0", " ").trim();
+  if (!/^[0-7]*$/.test(text)) throw new TarError(`${what} is no number`, name);
+  return text === "" ? 0 : Number.parseInt(text, 8);
+};
+
+/** The records of a pax header: `LENGTH KEY=VALUE\n` each. */
+const paxRecords = (bytes: Buffer, into: Extended): void => {
+  for (let start = 0; start < bytes.length; ) {
+    const space = bytes.indexOf(32, start);
+    const length = space === -1 || space - start > 6 ? Number.NaN : Number(bytes.toString("latin1", start, space));
+    const end = start + length;
+    const equals = bytes.indexOf(61, space);
+    if (!(length > 0) || end > bytes.length || bytes[end - 1] !== 10 || equals === -1 || equals >= end)
+      throw new TarError("a pax header is malformed");
+    into.set(bytes.toString("latin1", space + 1, equals), bytes.subarray(equals + 1, end - 1));
+    start = end;
+  }
+};
+
+const decimal = (extended: Extended, key: string, otherwise: number, name: Buffer): number => {
+  const bytes = extended.get(key);
+  if (bytes === undefined) return otherwise;
+  const text = bytes.toString("latin1");
+  if (key === "mtime" && text.startsWith("-")) return 0;
+  if (!/^\d{1,15}(\.\d*)?$/.test(text)) throw new TarError(`${key} is no number`, name);
+  return Number(text);
+};
+
+const entryTypes: Readonly<Record<string, TarEntry["type"]>> = {
+  "0": "file",
+  "\0": "file",
+  "7": "file",
+  "1": "hardlink",
+  "2": "link",
+  "5": "directory",
+};
+const refusedTypes: Readonly<Record<string, string>> = {
+  "3": "a character device",
+  "4": "a block device",
+  "6": "a FIFO",
+  S: "a sparse file",
+};
+
+const nameOf = (header: Buffer): Buffer => {
+  const prefix = header.toString("latin1", at.magic[0], at.magic[0] + 6) === "ustar\0" ? field(header, at.prefix) : Buffer.alloc(0);
+  const name = field(header, at.name);
+  return prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from("/"), name]);
+};
+
+const entryOf = (header: Buffer, extended: Extended): TarEntry => {
+  const path = extended.get("path") ?? nameOf(header);
+  const flag = header.toString("latin1", at.type[0], at.type[0] + 1);
+  if ([...extended.keys()].some((key) => key.startsWith("GNU.sparse"))) throw new TarError("sparse files are not taken", path);
+  const type = entryTypes[flag];
+  if (type === undefined) throw new TarError(`${refusedTypes[flag] ?? `the type "${flag}"`} is not taken`, path);
+  // The seventh edition had no type for directories.
+  const isOldDirectory = type === "file" && path.at(-1) === 47;
+  return {
+    path,
+    type: isOldDirectory ? "directory" : type,
+    sizeBytes: decimal(extended, "size", numberOf(header, at.size, "size", path), path),
+    mode: numberOf(header, at.mode, "mode", path) & 0o7777,
+    uid: decimal(extended, "uid", numberOf(header, at.uid, "uid", path), path),
+    gid: decimal(extended, "gid", numberOf(header, at.gid, "gid", path), path),
+    modifiedSeconds: decimal(extended, "mtime", numberOf(header, at.mtime, "mtime", path), path),
+    target: extended.get("linkpath") ?? field(header, at.link),
+  };
+};
+
+/** The next header; null at the archive's end. */
+const nextHeader = async (reader: ByteReader): Promise<Buffer | null> => {
+  const header = await reader.take(blockBytes);
+  if (header === null) throw new TarError("the archive is cut short: its end is missing");
+  if (header.every((byte) => byte === 0)) return null;
+  const stated = numberOf(header, at.checksum, "a checksum", field(header, at.name));
+  if (stated !== checksumOf(header) && stated !== checksumOf(header, true))
+    throw new TarError("this is no tar archive, or a header is damaged");
+  return header;
+};
+
+const extendedBlock = async (reader: ByteReader, header: Buffer): Promise<Buffer> => {
+  const size = numberOf(header, at.size, "size", field(header, at.name));
+  if (size > extendedBytes) throw new TarError(`an extended header is larger than ${extendedBytes} bytes`);
+  const bytes = await reader.take(size + paddingOf(size));
+  if (bytes === null) throw new TarError("the archive is cut short");
+  return bytes.subarray(0, size);
+};
+
+const upToNul = (bytes: Buffer): Buffer => (bytes.includes(0) ? bytes.subarray(0, bytes.indexOf(0)) : bytes);
+
+/** @throws TarError; what the source throws */
+export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<TarPiece> {
+  const reader = new ByteReader(source);
+  let extended: Extended = new Map();
+  try {
+    for (let header = await nextHeader(reader); header !== null; header = await nextHeader(reader)) {
+      const flag = header.toString("latin1", at.type[0], at.type[0] + 1);
+      if (flag === "x") paxRecords(await extendedBlock(reader, header), extended);
+      else if (flag === "L") extended.set("path", upToNul(await extendedBlock(reader, header)));
+      else if (flag === "K") extended.set("linkpath", upToNul(await extendedBlock(reader, header)));
+      // What holds for the whole archive is none of what is used here.
+      else if (flag === "g") await extendedBlock(reader, header);
+      else {
+        const entry = entryOf(header, extended);
+        extended = new Map();
+        yield { entry, bytes: null };
+        for await (const bytes of reader.pieces(entry.sizeBytes)) if (entry.type === "file") yield { entry: null, bytes };
+        if ((await reader.take(paddingOf(entry.sizeBytes))) === null) throw new TarError("the archive is cut short", entry.path);
+      }
+    }
+    // Read to the end: what compresses has its checksum there.
+    await reader.discard();
+  } finally {
+    await reader.close();
+  }
+}
