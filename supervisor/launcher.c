@@ -28,6 +28,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -292,7 +293,8 @@ static _Noreturn void remove_files(const struct launcher *launcher, int control,
 /* ---- requests ---- */
 
 static const struct rule no_rules[] = {{0}};
-static const struct rule clean_rules[] = {{"id", RULE_ID, 0, 0, false, false}, {"slot", RULE_NUMBER, 0, SLOT_LIMIT - 1, false, false}, {0}};
+static const struct rule clean_rules[] = {{"id", RULE_ID, 0, 0, false, false}, {"slot", RULE_NUMBER, 0, SLOT_LIMIT - 1, false, false},
+                                           {"force", RULE_NUMBER, 0, 1, true, false}, {0}};
 static const struct rule remove_rules[] = {{"id", RULE_ID, 0, 0, false, false}, {0}};
 
 static void refuse(struct peer *peer, uint32_t request, const char *code, const char *message) {
@@ -385,11 +387,19 @@ static void launch(struct launcher *launcher, struct peer *peer, uint32_t reques
   peer_send(peer, &frame);
 }
 
-static bool slot_in_use(const struct launcher *launcher, unsigned slot) {
+/* The supervisor of a sandbox, ours by its slot or an adopted one by its socket; -1: there is none. Not reaped, or held by a
+ * descriptor, so that the kill goes to nobody else. */
+static int open_supervisor(const struct launcher *launcher, unsigned slot, const char *id) {
+  char name[80];
   for (const struct child *child = launcher->children; child; child = child->next)
     if (child->state != WORKING && child->slot == slot)
-      return true;
-  return false;
+      return (int)syscall(SYS_pidfd_open, child->pid, 0);
+  snprintf(name, sizeof name, "%s.sock", id);
+  pid_t pid = server_pid(launcher->host->sockets, name);
+  int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+  if (pidfd >= 0 && server_pid(launcher->host->sockets, name) != pid) /* it ended meanwhile, and its number may be another's */
+    fd_close(&pidfd);
+  return pidfd;
 }
 
 /* A worker for CLEAN (`slot`) or REMOVE (-1). `peer` may be NULL: the launcher's own wish. */
@@ -434,10 +444,14 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
     peer_send(peer, &frame);
     launcher->ending = true;
   } else if (header->type == CLEAN && fields_check(fields, clean_rules, error)) {
-    if (slot_in_use(launcher, slot))
+    int supervisor = open_supervisor(launcher, slot, id);
+    if (supervisor >= 0 && fields_number(fields, "force", 0))
+      syscall(SYS_pidfd_send_signal, supervisor, SIGKILL, NULL, 0);
+    else if (supervisor >= 0)
       refuse(peer, header->request, "running", "a supervisor holds this slot");
-    else
+    if (supervisor < 0 || fields_number(fields, "force", 0))
       start_worker(launcher, peer, header->request, slot, id);
+    fd_close(&supervisor);
   } else if (header->type == REMOVE && fields_check(fields, remove_rules, error)) {
     if (socket_exists(launcher, id))
       refuse(peer, header->request, "running", "a supervisor holds these files");

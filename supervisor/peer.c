@@ -181,6 +181,18 @@ static socklen_t socket_address(struct sockaddr_un *address, int directory, cons
   return sizeof *address;
 }
 
+pid_t server_pid(int directory, const char *name) {
+  struct sockaddr_un address;
+  struct ucred listener = {0};
+  socklen_t size = sizeof listener, length = socket_address(&address, directory, name);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd >= 0 && (connect(fd, (struct sockaddr *)&address, length) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &size) < 0))
+    listener.pid = 0;
+  if (fd >= 0)
+    close(fd);
+  return listener.pid;
+}
+
 static int bind_fresh(int fd, int directory, const char *name) {
   struct sockaddr_un address;
   socklen_t size = socket_address(&address, directory, name);

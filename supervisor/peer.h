@@ -5,6 +5,8 @@
 #include "loop.h"
 #include "wire.h"
 
+#include <sys/types.h>
+
 #define PEER_LIMIT 16
 #define PEER_QUEUE_LIMIT (8u << 20) /* bytes a peer may leave unread before it is cut off */
 
@@ -30,6 +32,8 @@ struct server {
 
 /* Listens on NAME in the directory `directory` (mode 0600). A stale socket file is replaced; EADDRINUSE when somebody answers there. */
 int server_listen(struct server *server, struct loop *loop, int directory, const char *name);
+/* The process that listens on NAME in `directory`, by its credentials (unix(7)); 0 when nobody does. */
+pid_t server_pid(int directory, const char *name);
 void server_close(struct server *server);
 /* Sends the frame and frees it; a peer that reads too slowly is closed. */
 void peer_send(struct peer *peer, struct frame *frame);

@@ -133,8 +133,8 @@ export class Instances implements SupervisorListener {
   }
 
   /** Removes what is left of a sandbox that no supervisor guards any more, and stores that it failed. */
-  async clean(row: SandboxRow, reason: "supervisor-lost" | "launch-failed", message: string): Promise<void> {
-    const gone = row.instance === null ? null : await this.#room.launcher.clean(row.id, row.instance.slot);
+  async clean(row: SandboxRow, reason: "supervisor-lost" | "launch-failed", message: string, force = false): Promise<void> {
+    const gone = row.instance === null ? null : await this.#room.launcher.clean(row.id, row.instance.slot, force);
     const now = this.#room.store.get(row.id);
     if (now === null || !maybeAlive(now.state)) return this.#settle(row.id);
     const receipt = gone && receiptOf(now, reason, gone);

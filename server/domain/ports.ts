@@ -191,7 +191,12 @@ export interface Launcher {
   lastFacts(): LauncherFacts | null;
   /** @throws DomainError `launch-failed` (members layer, errno), `command-not-found`, `launcher-unavailable`, ... */
   launch(order: LaunchOrder): Promise<Instance>;
-  clean(id: string, slot: number): Promise<Gone>;
+  /**
+   * Removes what is left of an instance without its supervisor.
+   * @param force kills a supervisor that still lives; else it is refused
+   * @throws DomainError `deadline-exceeded` when the supervisor lives
+   */
+  clean(id: string, slot: number, force: boolean): Promise<Gone>;
   remove(id: string): Promise<RemovedFiles>;
 }
 
@@ -203,6 +208,8 @@ export interface Attached {
   state: InstanceState;
   exit: Exit | null;
   gone: Gone | null;
+  /** It only holds the files of a sandbox that does not run (file-holds.ts). */
+  hold?: boolean;
   /** Those that were started by a request, without the main process. */
   processes: ReportedProcess[];
 }

@@ -43,5 +43,5 @@ export const endInstance = async (room: SandboxRoom, instances: Instances, id: s
   if (await instances.ended(id, graceMilliseconds + patience)) return;
   room.log.error({ sandbox: id }, "a sandbox did not end in time; cleaning up without its supervisor");
   const row = room.store.get(id);
-  if (row !== null) await instances.clean(row, "supervisor-lost", "the supervisor did not end the sandbox in time");
+  if (row !== null) await instances.clean(row, "supervisor-lost", "the supervisor did not end the sandbox in time, and was killed", true);
 };

@@ -62,10 +62,11 @@ export class LauncherClient implements Launcher {
     }
   }
 
-  async clean(id: string, slot: number): Promise<Gone> {
+  async clean(id: string, slot: number, force: boolean): Promise<Gone> {
     const fields: Field[] = [
       ["id", id],
       ["slot", String(slot)],
+      ["force", force ? "1" : "0"],
     ];
     try {
       return goneOf(await this.#request("CLEAN", fields, "CLEANED", cleanMilliseconds));
