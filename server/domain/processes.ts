@@ -20,7 +20,7 @@ const collectAttempts = 10;
 /** Everything the API does with the processes of sandboxes. `main` is the main process; the others are started here. */
 export class Processes {
   readonly outputs: ProcessOutputs;
-  readonly inputs: ProcessInputs;
+  readonly #inputs: ProcessInputs;
   readonly #room: ProcessRoom;
   readonly #finder: ProcessFinder;
 
@@ -28,7 +28,7 @@ export class Processes {
     this.#room = room;
     this.#finder = new ProcessFinder(room);
     this.outputs = new ProcessOutputs(this.#finder);
-    this.inputs = new ProcessInputs(room.processSupervisors);
+    this.#inputs = new ProcessInputs(room.processSupervisors);
   }
 
   /**
@@ -127,7 +127,19 @@ export class Processes {
   /** Writes a stream to its stdin; gives the bytes written. @throws DomainError `stdin-closed` */
   async write(nameOrId: string, process: string, stream: AsyncIterable<Buffer>, close: boolean): Promise<number> {
     const { row } = this.#finder.findAlive(nameOrId, process);
-    return this.inputs.writeAll(row.sandboxId, row.id, stream, close);
+    return this.#inputs.writeAll(row.sandboxId, row.id, stream, close);
+  }
+
+  /** Writes to its terminal what a viewer typed. @throws DomainError `state-conflict`, `stdin-closed` */
+  async type(nameOrId: string, process: string, bytes: Buffer): Promise<void> {
+    const { row } = this.#finder.findAlive(nameOrId, process);
+    await this.#inputs.write(row.sandboxId, row.id, bytes);
+  }
+
+  /** @throws DomainError `no-terminal` where the process has none, `sandbox-not-found`, `process-not-found` */
+  checkTerminal(nameOrId: string, process: string): void {
+    const { row } = this.#finder.find(nameOrId, process);
+    if (!row.definition.tty) throw new DomainError("no-terminal", `the process "${process}" was started without a terminal`);
   }
 
   /** Kills it and its process group, and waits for its end. One that has ended is given as it is. @throws DomainError `deadline-exceeded` */

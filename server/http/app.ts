@@ -20,6 +20,7 @@ import { processRoutes } from "./routes/processes.ts";
 import { rootRoutes } from "./routes/roots.ts";
 import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
+import { terminalRoutes } from "./routes/terminal.ts";
 import { watchRoutes } from "./routes/watch.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
 import type { Services } from "./services.ts";
@@ -44,6 +45,7 @@ const routes = [
   operationRoutes,
   processRoutes,
   outputRoutes,
+  terminalRoutes,
 ];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */

@@ -1,9 +1,10 @@
 import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
 import { problemOf } from "./problems.ts";
+import { isTerminalHandshake } from "./routes/terminal.ts";
 import { isUntimed } from "./streamed-bodies.ts";
 
 /** How long a request's head, and the whole request, may take to arrive; how long a connection may be idle: milliseconds. */
@@ -15,7 +16,8 @@ const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTime
  */
 export const createHttpServer = (handler: RequestListener): Server => {
   // A missing Host is refused by the application, as a problem document; Node's own refusal has no body.
-  const server = createServer({ ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false }, handler);
+  const shouldUpgradeCallback = ({ url, headers }: IncomingMessage) => isTerminalHandshake(url, headers.upgrade);
+  const server = createServer({ ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false, shouldUpgradeCallback }, handler);
   // An expectation that is not known may be passed over (RFC 9110, section 10.1.1); Node's own refusal has no body.
   server.on("checkExpectation", handler);
   server.on("connect", (_request, socket) => answerOnSocket(new DomainError("method-not-allowed", "this is no proxy"), socket as Socket));
@@ -115,6 +117,8 @@ export class Listeners {
   async openTcp(host: string, port: number): Promise<number> {
     const server = createHttpServer(this.#app.routing as RequestListener);
     server.on("clientError", answerClientError as never);
+    // Handshakes of terminals are taken by the plugin that listens on the application's own server, which is the other door.
+    server.on("upgrade", (...handshake) => this.#app.server.emit("upgrade", ...handshake));
     await listening(server, () => server.listen({ host, port }));
     this.#servers.push(server);
     return (server.address() as AddressInfo).port;

@@ -7,6 +7,7 @@ import { ndjson, OutputBody, serverSentEvents } from "../output-stream.ts";
 import { InputReply, OutputLine, ProcessPath } from "../schemas/processes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
+import { streamedBodies } from "../streamed-bodies.ts";
 
 const tags = ["processes"];
 
@@ -89,8 +90,7 @@ export const outputRoutes =
 
     await app.register(async (raw) => {
       // Whatever the type of the body: its bytes are for the process, and are not looked at.
-      raw.removeAllContentTypeParsers();
-      raw.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+      streamedBodies(raw);
       raw.post(
         "/v1/sandboxes/:sandbox/processes/:process/stdin",
         {
@@ -123,12 +123,10 @@ export const outputRoutes =
         async (request) => {
           const { sandbox, process } = request.params as { sandbox: string; process: string };
           const { close } = request.query as { close: boolean };
-          const body = Symbol.asyncIterator in (request.body as object) ? (request.body as AsyncIterable<Buffer>) : nothing();
+          // It may pause as long as it likes. Leaving it early leaves the connection as it is, for the answer.
+          const body = request.raw.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
           return { bytesWritten: await processes.write(sandbox, process, body, close), closed: close };
         },
       );
     });
   };
-
-// A request without a body.
-async function* nothing(): AsyncGenerator<Buffer> {}

@@ -1,0 +1,29 @@
+import { Ajv } from "ajv";
+import { type Static, Type } from "typebox";
+import { DomainError } from "../domain/errors.ts";
+import { ResizeBody, SignalBody } from "./schemas/processes.ts";
+
+const strict = { additionalProperties: false } as const;
+const Resize = Type.Object({ type: Type.Literal("resize"), ...ResizeBody.properties }, strict);
+const Signal = Type.Object({ type: Type.Literal("signal"), ...SignalBody.properties }, strict);
+
+/** What a viewer of a terminal can say in a text frame. */
+export type TerminalControl = Static<typeof Resize> | Static<typeof Signal>;
+
+const ajv = new Ajv({ strict: false });
+const checks = { resize: ajv.compile(Resize), signal: ajv.compile(Signal) };
+
+/** @throws DomainError `invalid-request` for what is no control message */
+export const terminalControlOf = (text: string): TerminalControl => {
+  let message: { type?: unknown } | null = null;
+  try {
+    message = JSON.parse(text);
+  } catch {
+    throw new DomainError("invalid-request", "a text frame is JSON");
+  }
+  const type = message?.type;
+  if (type !== "resize" && type !== "signal") throw new DomainError("invalid-request", 'the type of a text frame is "resize" or "signal"');
+  const check = checks[type];
+  if (!check(message)) throw new DomainError("invalid-request", `the message does not fit its schema: ${ajv.errorsText(check.errors)}`);
+  return message as TerminalControl;
+};
