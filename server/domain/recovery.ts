@@ -64,7 +64,8 @@ export class Recovery {
   async #recover(row: SandboxRow, hasSocket: boolean): Promise<void> {
     if (row.bootId !== null && row.bootId !== this.#room.bootId) return this.#rebooted(row);
     const attached = hasSocket ? await this.#room.supervisors.attach(row.id).catch(() => null) : null;
-    if (attached !== null) return this.#adopt(row, attached);
+    if (attached?.hold === true) await endUnknown(this.#room.supervisors, row.id, 0);
+    else if (attached !== null) return this.#adopt(row, attached);
     this.#report.lost.push(row.id);
     if (row.state === "starting" && row.instance === null) {
       // The launch was never answered, and no supervisor is there: it did not happen, or undid itself.

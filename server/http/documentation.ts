@@ -17,6 +17,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** The documented problems of a route. They are kept from fastify, which would compile a serializer for each, and none is used. */
     problems?: Record<string, unknown>;
+    /** Media types of a body that is taken as a stream, which fastify neither parses nor validates. */
+    streams?: readonly string[];
   }
 }
 
@@ -53,7 +55,11 @@ export const documentation = async (app: FastifyInstance): Promise<void> => {
       security: [{ token: [] }],
     },
     transform: ({ schema, url, route }) => ({
-      schema: { ...schema, response: { ...(schema?.response as object | undefined), ...route.config?.problems } },
+      schema: {
+        ...schema,
+        ...(route.config?.streams && { consumes: [...route.config.streams], body: { type: "string", format: "binary" } }),
+        response: { ...(schema?.response as object | undefined), ...route.config?.problems },
+      },
       url,
     }),
     refResolver: {

@@ -186,7 +186,7 @@ const attachedOf = (report: Message): Attached => {
     .map(reportedProcessOf)
     .filter(({ id }) => id !== "main");
   const exit = ended ? exitOf(report, instance.startedAt) : null;
-  return { instance, state, exit, gone: state === "gone" ? goneOf(report) : null, processes };
+  return { instance, state, exit, gone: state === "gone" ? goneOf(report) : null, hold: fields.optional("hold") === "1", processes };
 };
 
 const nameOf = (message: Message): string => new Fields(message).text("process");

@@ -84,6 +84,13 @@ const badQueries: Record<string, string[]> = {
   inode: ["0", "-1", "x", "", "1.5", "1e400", "99999999999999999999"],
   pid: ["0", "-1", "x", "", "1.5", "4194305", "1&pid=2"],
   type: ["x", "", "mount", "%00"],
+  path: ["", "..", "relative", "%00", "/a%00", "/a%00%ff", "/%zz", "/%", "/a&path=/b", `/${"x".repeat(5_000)}`],
+  stat: ["x", "", "2", "true&stat=true"],
+  recursive: ["x", "", "2", "true&recursive=true"],
+  parents: ["x", "", "2", "true&parents=true"],
+  mode: ["", "x", "8", "99", "12345", "0o644", "-1", "%00", "0644&mode=0644"],
+  uid: ["-1", "65536", "x", "", "1.5", "0&uid=0"],
+  gid: ["-1", "65536", "x", "", "1.5", "0&gid=0"],
 };
 
 const queryFields = operations.flatMap((operation) =>

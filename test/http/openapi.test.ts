@@ -3,7 +3,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../fixtures/daemon.ts";
-import { contract, documentedCodes, exampleOf, nameOf, type Operation, operations, pathOf, type Schema } from "./contract.ts";
+import { contract, documentedCodes, exampleOf, isEndless, nameOf, type Operation, operations, pathOf, type Schema } from "./contract.ts";
 import { startSmallDaemon } from "./small-daemon.ts";
 
 let daemon: Daemon;
@@ -98,6 +98,15 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/sandboxes/box/stop", { graceSeconds: 0 }],
   ["GET", "/v1/sandboxes/box/receipt"],
   ["POST", "/v1/sandboxes/box/start"],
+  ["PUT", "/v1/sandboxes/box/files?path=/notes/first&parents=true", Buffer.from("text")],
+  ["PUT", "/v1/sandboxes/box/files?path=/notes/first", Buffer.from("other")],
+  ["GET", "/v1/sandboxes/box/files?path=/notes/first"],
+  ["GET", "/v1/sandboxes/box/files?path=/notes/first&stat=true"],
+  ["GET", "/v1/sandboxes/box/files?path=/notes"],
+  ["POST", "/v1/sandboxes/box/files", { op: "symlink", path: "/notes/link", target: "first" }],
+  ["GET", "/v1/sandboxes/box/archive?path=/notes"],
+  ["PUT", "/v1/sandboxes/box/archive?path=/notes", Buffer.alloc(1024)],
+  ["DELETE", "/v1/sandboxes/box/files?path=/notes&recursive=true"],
   ["POST", "/v1/sandboxes/box/kill"],
   ["DELETE", "/v1/sandboxes/box"],
   ["GET", "/v1/sandboxes"],
@@ -133,12 +142,12 @@ describe("answers", () => {
       expect(reply.status, `${method} ${url} ${reply.text}`).toBeLessThan(300);
       const media = operation.responses[`${reply.status}`];
       expect(media, `${method} ${url} answers ${reply.status}, which is not in the contract`).toBeDefined();
-      const schema = media?.content?.["application/json"]?.schema;
+      const schema = reply.body === null ? undefined : media?.content?.["application/json"]?.schema;
       if (schema) expect(faultsOf(schema as Schema, reply.body), `${method} ${url}`).toBe("");
       if (reply.body?.process?.pid) seen.PID = `${reply.body.process.pid}`;
       if (url === "/v1/operations") seen.OPERATION = reply.body.items[0].id;
     }
-    expect(operations.map(nameOf).filter((name) => !called.has(name))).toEqual([]);
+    expect(operations.filter((each) => !isEndless(each) && !called.has(nameOf(each))).map(nameOf)).toEqual([]);
   });
 
   it.each(operations.filter(({ path }) => path.includes("{")).map((operation) => ({ name: nameOf(operation), operation })))(

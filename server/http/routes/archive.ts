@@ -57,6 +57,7 @@ export const archiveRoutes =
     app.put(
       url,
       {
+        config: { streams: ["application/x-tar"] },
         schema: {
           tags,
           operationId: "writeArchive",

@@ -34,6 +34,7 @@ export const fileUploadRoutes =
     app.put(
       "/v1/sandboxes/:sandbox/files",
       {
+        config: { streams: ["application/octet-stream"] },
         schema: {
           tags: ["files"],
           operationId: "writeFile",
