@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
+import { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import type { OutputRecord } from "../domain/process.ts";
-import type { OutputPiece } from "../domain/process-outputs.ts";
+import type { OutputPiece } from "../domain/process-reading.ts";
 import { exitReport } from "../domain/process-reports.ts";
 
 const keepAliveMilliseconds = 15_000;
@@ -45,12 +46,12 @@ export const serverSentEvents: OutputFormat = {
 
 /** Pulls a piece only when the one before it has been written to the socket: a reader that stalls holds one piece here, and no more. */
 export class OutputBody extends Readable {
-  readonly #pieces: AsyncGenerator<OutputPiece>;
+  readonly #pieces: AsyncIterator<OutputPiece, undefined>;
   readonly #format: OutputFormat;
   readonly #timer: NodeJS.Timeout;
   #pulling = false;
 
-  constructor(pieces: AsyncGenerator<OutputPiece>, format: OutputFormat) {
+  constructor(pieces: AsyncIterator<OutputPiece, undefined>, format: OutputFormat) {
     super({ highWaterMark: 0 });
     this.#pieces = pieces;
     this.#format = format;
@@ -66,10 +67,17 @@ export class OutputBody extends Readable {
       ({ done, value }) => {
         this.#pulling = false;
         if (this.destroyed) return;
-        this.push(done === true ? null : this.#format.textOf(value));
+        this.push(done === true ? null : this.#format.textOf(value as OutputPiece));
       },
       (error: Error) => this.destroy(error),
     );
+  }
+
+  /** The head is sent at once: the first record may be long in coming. */
+  override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
+    super.pipe(destination, options);
+    if (destination instanceof ServerResponse) destination.flushHeaders();
+    return destination;
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {

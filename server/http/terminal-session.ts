@@ -1,6 +1,6 @@
 import type { RawData, WebSocket } from "ws";
 import { DomainError } from "../domain/errors.ts";
-import type { OutputPiece } from "../domain/process-outputs.ts";
+import type { OutputPiece } from "../domain/process-reading.ts";
 import { exitReport } from "../domain/process-reports.ts";
 import type { Processes } from "../domain/processes.ts";
 import { problemOf, refusalOf } from "./problems.ts";

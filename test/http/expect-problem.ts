@@ -17,6 +17,8 @@ export interface ProblemBody {
   instance: string;
   retryable: boolean;
   errors?: { pointer: string; detail: string }[];
+  /** Members that some codes add. */
+  [member: string]: unknown;
 }
 
 /** Holds the answer to be a whole problem document of a documented code with this status, and gives it. */
