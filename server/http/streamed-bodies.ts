@@ -39,18 +39,22 @@ export const streamedBodies = (app: FastifyInstance): void => {
  */
 export async function* bodyOf(raw: IncomingMessage): AsyncGenerator<Buffer> {
   const chunks = raw.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
-  let stalled = () => {};
-  const stall = new Promise<"stall">((resolve) => {
-    stalled = () => resolve("stall");
-  });
-  const timer = setTimeout(stalled, stallMilliseconds);
+  let stalled = (_error: Error): void => {};
+  const timer = setTimeout(() => {
+    stalled(new DomainError("request-timeout", `nothing of the body arrived for ${stallMilliseconds / 1000} seconds`));
+  }, stallMilliseconds);
+  // Not by Promise.race: the promise that waits longest would keep every chunk that came meanwhile.
+  const next = () =>
+    new Promise<IteratorResult<Buffer>>((resolve, reject) => {
+      stalled = reject;
+      chunks.next().then(resolve, reject);
+    });
   try {
     for (;;) {
       timer.refresh();
-      const next = await Promise.race([chunks.next(), stall]);
-      if (next === "stall") throw new DomainError("request-timeout", `nothing of the body arrived for ${stallMilliseconds / 1000} seconds`);
-      if (next.done === true) return;
-      yield next.value;
+      const { done, value } = await next();
+      if (done === true) return;
+      yield value;
     }
   } finally {
     clearTimeout(timer);

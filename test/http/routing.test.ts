@@ -36,15 +36,14 @@ describe.each(Object.keys(contract.paths))("%s", (path) => {
 });
 
 describe("HEAD", () => {
-  it.each(operations.filter((each) => each.method === "GET" && !isEndless(each)).map((operation) => ({ name: nameOf(operation), operation })))(
-    "answers as $name without the body",
-    async ({ operation }) => {
-      const url = pathOf(operation, operation.path.startsWith("/v1/roots") ? "default" : "stored");
-      const [get, head] = [await daemon.request("GET", url), await daemon.request("HEAD", url)];
-      expect([head.status, head.text]).toEqual([get.status, ""]);
-      expect(head.headers["content-type"]).toBe(get.headers["content-type"]);
-    },
-  );
+  it.each(
+    operations.filter((each) => each.method === "GET" && !isEndless(each)).map((operation) => ({ name: nameOf(operation), operation })),
+  )("answers as $name without the body", async ({ operation }) => {
+    const url = pathOf(operation, operation.path.startsWith("/v1/roots") ? "default" : "stored");
+    const [get, head] = [await daemon.request("GET", url), await daemon.request("HEAD", url)];
+    expect([head.status, head.text]).toEqual([get.status, ""]);
+    expect(head.headers["content-type"]).toBe(get.headers["content-type"]);
+  });
 });
 
 describe("what is not there", () => {
