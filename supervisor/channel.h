@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /* The shell's notes, one packet each. After NOTE_MAIN the writer runs beside hostile code, so the reader trusts the size and the kind alone. */
-enum note_kind { NOTE_PREPARED = 1, NOTE_MOUNTED, NOTE_PIVOTED, NOTE_TERMINAL, NOTE_MAIN, NOTE_ENDED };
+enum note_kind { NOTE_PREPARED = 1, NOTE_TERMINAL, NOTE_MAIN, NOTE_ENDED };
 struct note {
   uint32_t kind;
   int32_t status; /* NOTE_ENDED: as wait4(2) gives it */

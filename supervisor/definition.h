@@ -9,9 +9,11 @@
 #define ENVIRONMENT_LIMIT 1024
 #define COMMAND_BYTES_LIMIT (512u << 10)
 
-/* Body of LAUNCH as it was received. One page of it is touched for a usual definition. */
+/* Body of LAUNCH as it was received, and the shell's marks on its way; unmapped before anything of the sandbox's runs. One page of it is touched for a usual definition. */
+enum mark { MARK_MOUNTED, MARK_PIVOTED, MARK_DROPPED, MARK_COUNT };
 struct order {
   uint32_t length;
+  uint64_t marks[MARK_COUNT]; /* when the shell got so far (now_us); 0: it did not */
   char body[WIRE_BODY_LIMIT];
 };
 

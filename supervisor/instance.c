@@ -23,12 +23,18 @@
 
 #define INSIDE_DEADLINE_MS 20000 /* a shell that does not answer within is killed; a launch takes milliseconds */
 
-void instance_phase(struct instance *instance, const char *name) {
-  if (instance->phase_count == PHASE_LIMIT)
+/* The shell is quicker at times than the supervisor's own look at the clock: such a phase took no time of its own. */
+static void phase_until(struct instance *instance, const char *name, uint64_t end_us) {
+  if (instance->phase_count == PHASE_LIMIT || !end_us)
     return;
-  uint64_t now = now_us();
-  instance->phases[instance->phase_count++] = (struct phase){name, now - instance->begun_us};
-  instance->begun_us = now;
+  if (end_us < instance->begun_us)
+    end_us = instance->begun_us;
+  instance->phases[instance->phase_count++] = (struct phase){name, end_us - instance->begun_us};
+  instance->begun_us = end_us;
+}
+
+static void phase(struct instance *instance, const char *name) {
+  phase_until(instance, name, now_us());
 }
 
 /* ---- the shell's words ---- */
@@ -41,7 +47,8 @@ static int await_note(struct instance *instance, struct note *note, int *fd, str
     errno = ready == 0 ? ETIMEDOUT : errno;
     return fail(failure, LAYER_SUPERVISOR, "the shell does not answer");
   }
-  if ((watched[0].revents & POLLIN) && note_receive(instance->channel.notes, note, fd, 0) == 1)
+  /* Whatever poll saw: a note may have come, and the pipe ended after it, between its looks at the one and the other. */
+  if (note_receive(instance->channel.notes, note, fd, MSG_DONTWAIT) == 1)
     return 0;
   if (watched[1].revents && read(instance->channel.failures, failure, sizeof *failure) == (ssize_t)sizeof *failure) {
     failure->message[sizeof failure->message - 1] = 0;
@@ -128,7 +135,7 @@ int instance_prepare(struct instance *instance, const struct host *host, unsigne
   if (channel_open(&instance->channel, &shell.channel) < 0)
     fail(failure, LAYER_SUPERVISOR, "open pipes");
   else if (start_shell(instance, &shell, failure) == 0) {
-    instance_phase(instance, "prepare");
+    phase(instance, "prepare");
     return 0;
   }
   channel_close(&shell.channel);
@@ -204,26 +211,19 @@ static int identify(struct instance *instance, pid_t main, struct failure *failu
 
 /* Takes the shell's notes until the command executes: the failure pipe then closes without a word. */
 static int await_command(struct instance *instance, const struct definition *definition, struct failure *failure) {
-  static const char *const names[] = {[NOTE_MOUNTED] = "mounts", [NOTE_PIVOTED] = "pivot", [NOTE_TERMINAL] = "terminal", [NOTE_MAIN] = "drop"};
   bool told = false;
   while (definition->init && !told) {
     struct note note;
     int fd;
     if (await_note(instance, &note, &fd, failure) < 0)
       return -1;
-    if (note.kind < NOTE_MOUNTED || note.kind > NOTE_MAIN) {
+    if (note.kind != NOTE_TERMINAL && note.kind != NOTE_MAIN) {
       fd_close(&fd);
       errno = EPROTO;
       return fail(failure, LAYER_SUPERVISOR, "the shell says something else");
     }
-    instance_phase(instance, names[note.kind]);
     told = note.kind == NOTE_MAIN;
-    if (note.kind == NOTE_MAIN)
-      instance->main_pidfd = fd;
-    else if (note.kind == NOTE_TERMINAL)
-      instance->terminal = fd;
-    else
-      fd_close(&fd);
+    *(told ? &instance->main_pidfd : &instance->terminal) = fd;
     if (told && (identify(instance, pidfd_number(fd), failure) < 0 || send_word(instance, NULL, 0, failure) < 0))
       return -1;
   }
@@ -259,17 +259,21 @@ static void drain_notes(struct instance *instance) {
 int instance_commit(struct instance *instance, const struct definition *definition, struct failure *failure) {
   if (cgroup_limit(&instance->cgroup, &definition->limits, failure) < 0 || send_mounts(instance, definition, failure) < 0)
     return -1;
-  instance_phase(instance, "root");
+  phase(instance, "root");
   if (await_command(instance, definition, failure) < 0)
     return -1;
-  instance_phase(instance, "exec");
+  const uint64_t *marks = instance->order->marks;
+  phase_until(instance, "mounts", marks[MARK_MOUNTED]);
+  phase_until(instance, "pivot", marks[MARK_PIVOTED]);
+  phase_until(instance, "drop", marks[MARK_DROPPED]);
+  phase(instance, "exec");
   if (!definition->init) {
     drain_notes(instance);
     instance->main_pidfd = fcntl(instance->shell_pidfd, F_DUPFD_CLOEXEC, 3);
     if (identify(instance, instance->shell, failure) < 0)
       return -1;
   }
-  instance_phase(instance, "report");
+  phase(instance, "report");
   fd_close(&instance->channel.failures);
   fd_close(&instance->user_ns);
   return 0;

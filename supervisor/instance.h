@@ -36,8 +36,6 @@ struct instance {
   unsigned phase_count;
 };
 
-void instance_phase(struct instance *instance, const char *name);
-
 /* Writes /proc/PID/NAME. */
 int process_write(pid_t pid, const char *name, const char *text);
 /* The number behind a pidfd, by its fdinfo (pidfd_open(2)); -1 when the process is no more. */
@@ -53,7 +51,7 @@ void instance_undo(struct instance *instance, const char *id);
 /* What the shell runs; the descriptors are its own. Neither returns. */
 struct shell {
   const struct host *host;
-  const struct order *order;
+  struct order *order;
   unsigned isolate;
   const struct cgroup *cgroup;
   struct channel channel;

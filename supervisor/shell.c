@@ -209,17 +209,17 @@ static _Noreturn void rule(int notes, pid_t command) {
 /* clone(2) with CLONE_PIDFD: the descriptor names the command for the supervisor, whatever becomes of its number. */
 static _Noreturn void become_init(struct shell *shell, const struct definition *definition) {
   struct failure failure;
-  int pidfd = -1;
+  int pidfd = -1, notes = shell->channel.notes, none[2];
   pid_t command = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, 0);
   if (command == 0)
     become_command(shell, definition);
   if (command < 0)
     fail(&failure, LAYER_COMMAND, "fork the command"), give_up(shell, &failure);
-  int notes = shell->channel.notes, none[2];
   if (note_send(notes, NOTE_MAIN, pidfd) < 0)
     _exit(0);
+  fd_close(&shell->channel.failures); /* from now on the pipe ends when the command executes */
   await_word(shell, none); /* the supervisor knows the command by now, so it may be reaped */
-  munmap((void *)(uintptr_t)shell->order, sizeof *shell->order);
+  munmap(shell->order, sizeof *shell->order);
   rule(notes, command);
 }
 
@@ -229,17 +229,18 @@ static void commit(struct shell *shell, const struct definition *definition, int
       give_up(shell, failure);
     close(lower);
     close(sandbox);
-    note_send(shell->channel.notes, NOTE_MOUNTED, -1);
+    shell->order->marks[MARK_MOUNTED] = now_us();
     if (mounts_pivot(failure) < 0)
       give_up(shell, failure);
   }
-  note_send(shell->channel.notes, NOTE_PIVOTED, -1);
+  shell->order->marks[MARK_PIVOTED] = now_us();
   if (set_names(shell, definition, failure) < 0 || set_limits(definition, failure) < 0)
     give_up(shell, failure);
   if (definition->tty && open_terminal(shell, definition, failure) < 0)
     give_up(shell, failure);
   if (credentials_drop(shell->host, definition, failure) < 0)
     give_up(shell, failure);
+  shell->order->marks[MARK_DROPPED] = now_us();
 }
 
 /* ---- entering a running sandbox ---- */
@@ -321,7 +322,7 @@ void shell_run(struct shell *shell) {
   }
   commit(shell, &definition, fds[0], fds[1], &failure);
   if (definition.hold) { /* the failure pipe ends with this, as it does with an exec */
-    munmap((void *)(uintptr_t)shell->order, sizeof *shell->order);
+    munmap(shell->order, sizeof *shell->order);
     rule(shell->channel.notes, -1);
   }
   if (definition.init)
