@@ -58,7 +58,7 @@ export class Processes {
       return this.#report(this.#room.records.started(row, started), sandbox);
     } catch (error) {
       this.#room.records.notStarted(row);
-      throw error;
+      throw input.script === undefined ? error : ofScript(error);
     }
   }
 
@@ -162,6 +162,13 @@ export class Processes {
     return processReport(row, sandbox, this.#room.bootId);
   }
 }
+
+/** A script has no words that could be at fault: what is missing, or cannot be executed, is the root's shell. */
+const ofScript = (error: unknown): unknown => {
+  if (!(error instanceof DomainError)) return error;
+  const faults = error.faults.map((fault) => (fault.pointer === "/command/0" ? { ...fault, pointer: "/script" } : fault));
+  return new DomainError(error.code, error.message, { faults, members: error.members, cause: error });
+};
 
 const isWanted = (row: ProcessRow, { states, labels }: ProcessFilter): boolean =>
   (states.length === 0 || states.includes(row.state)) && Object.keys(labels).length === 0;

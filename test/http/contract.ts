@@ -62,8 +62,9 @@ export const operations: Operation[] = Object.entries(contract.paths).flatMap(([
   })),
 );
 
-/** Answered by events for as long as there may be some. */
-export const isEndless = ({ responses }: Operation): boolean => Object.keys(responses["200"]?.content ?? {}).join() === "text/event-stream";
+/** Answered by events for as long as there may be some, or by leaving HTTP. */
+export const isEndless = ({ responses }: Operation): boolean =>
+  "101" in responses || Object.keys(responses["200"]?.content ?? {}).join() === "text/event-stream";
 
 export const nameOf = ({ method, path }: Operation): string => `${method} ${path}`;
 

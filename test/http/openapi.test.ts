@@ -98,6 +98,15 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/sandboxes/box/stop", { graceSeconds: 0 }],
   ["GET", "/v1/sandboxes/box/receipt"],
   ["POST", "/v1/sandboxes/box/start"],
+  ["POST", "/v1/sandboxes/box/processes?wait=true", { command: ["/bin/bash", "-c", "echo x; exit 3"] }],
+  ["POST", "/v1/sandboxes/box/processes", { command: ["/bin/bash"], tty: true }],
+  ["GET", "/v1/sandboxes/box/processes?all=true"],
+  ["GET", "/v1/sandboxes/box/processes/PROCESS"],
+  ["POST", "/v1/sandboxes/box/processes/PROCESS/resize", { rows: 40, columns: 120 }],
+  ["POST", "/v1/sandboxes/box/processes/PROCESS/stdin", Buffer.from("typed\n")],
+  ["POST", "/v1/sandboxes/box/processes/PROCESS/signal", { signal: "SIGWINCH" }],
+  ["GET", "/v1/sandboxes/box/processes/PROCESS/output"],
+  ["DELETE", "/v1/sandboxes/box/processes/PROCESS"],
   ["PUT", "/v1/sandboxes/box/files?path=/notes/first&parents=true", Buffer.from("text")],
   ["PUT", "/v1/sandboxes/box/files?path=/notes/first", Buffer.from("other")],
   ["GET", "/v1/sandboxes/box/files?path=/notes/first"],
@@ -133,9 +142,9 @@ const operationOf = (method: string, url: string): Operation | undefined => {
 describe("answers", () => {
   it("fit the contract, for a call of every operation", async () => {
     const called = new Set<string>();
-    const seen = { PID: "", OPERATION: "" };
+    const seen = { PID: "", OPERATION: "", PROCESS: "" };
     for (const [method, path, body] of calls) {
-      const url = path.replace("PID", seen.PID).replace("OPERATION", seen.OPERATION);
+      const url = path.replace("PID", seen.PID).replace("OPERATION", seen.OPERATION).replace("PROCESS", seen.PROCESS);
       const operation = operationOf(method, url) as Operation;
       called.add(nameOf(operation));
       const reply = await daemon.request(method, url, body);
@@ -144,6 +153,7 @@ describe("answers", () => {
       expect(media, `${method} ${url} answers ${reply.status}, which is not in the contract`).toBeDefined();
       const schema = reply.body === null ? undefined : media?.content?.["application/json"]?.schema;
       if (schema) expect(faultsOf(schema as Schema, reply.body), `${method} ${url}`).toBe("");
+      if (method === "POST" && /\/processes(\?|$)/.test(url)) seen.PROCESS = reply.body.id;
       if (reply.body?.process?.pid) seen.PID = `${reply.body.process.pid}`;
       if (url === "/v1/operations") seen.OPERATION = reply.body.items[0].id;
     }

@@ -65,7 +65,7 @@ export const terminalRoutes =
           { additionalProperties: false },
         ),
         response: {
-          101: { description: "The terminal." } as never,
+          101: Type.Null({ description: "The terminal." }),
           ...problemResponses(
             "invalid-request",
             "upgrade-required",
