@@ -237,8 +237,12 @@ void agent_delete(struct agent *agent) {
   struct stat status;
   int directory = path_parent(agent, path, false, &name);
   int result = directory < 0 ? -1 : fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW);
-  if (result == 0 && S_ISDIR(status.st_mode))
-    result = recursive ? remove_tree(directory, name, &removed) : unlinkat(directory, name, AT_REMOVEDIR);
+  if (result == 0 && S_ISDIR(status.st_mode) && recursive) {
+    int itself = path_enter(directory, name, O_PATH | O_DIRECTORY); /* what is mounted on it is not emptied */
+    result = itself < 0 ? -1 : remove_tree(directory, name, &removed);
+    fd_close(&itself);
+  } else if (result == 0 && S_ISDIR(status.st_mode))
+    result = unlinkat(directory, name, AT_REMOVEDIR);
   else if (result == 0)
     result = unlinkat(directory, name, 0);
   if (result < 0)
