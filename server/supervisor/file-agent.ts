@@ -51,9 +51,12 @@ const entryOf = ({ fields }: Message): Entry => {
 /** The requests of supervisor/PROTOCOL.md, "The file agent", on one connection. */
 export class FileAgentClient implements FileAgent {
   readonly #connection: FileAgentConnection;
+  #closed: (() => void) | null;
 
-  constructor(connection: FileAgentConnection) {
+  /** @param closed called once, by `close` */
+  constructor(connection: FileAgentConnection, closed: () => void) {
     this.#connection = connection;
+    this.#closed = closed;
   }
 
   /** FILES: the connection becomes the agent's. @throws DomainError `files-busy`, `files-interrupted` */
@@ -171,6 +174,8 @@ export class FileAgentClient implements FileAgent {
 
   close(): void {
     this.#connection.close();
+    this.#closed?.();
+    this.#closed = null;
   }
 
   async *#changes(): AsyncGenerator<Change> {
