@@ -41,9 +41,14 @@ export const startDaemon = async (options: DaemonOptions, undo: Undo): Promise<D
   const folders = ["--state-dir", join(place, "state"), "--run-dir", join(place, "run"), "--socket", socket, "--listen", "none"];
   const own = ["--cgroup-parent", `${cgroupName}-${options.name}`, "--id-base", `${options.idBase}`];
   const flags = [...folders, ...own, "--ready-shells", `${options.readyShells}`, "--default-root", "off", "--log-format", "json"];
-  const args = [...(options.nodeFlags ?? []), join(project, "server/main.ts"), ...flags];
+  // As script/server starts it.
+  const args = ["--max-semi-space-size=2", ...(options.nodeFlags ?? []), join(project, "server/main.ts"), ...flags];
   const log = join(place, "daemon.log");
-  const child = start(process.execPath, args, log, { ...process.env, ...options.env });
+  const child = start(process.execPath, args, log, {
+    ...process.env,
+    NODE_COMPILE_CACHE: join(project, "build/compile-cache"),
+    ...options.env,
+  });
   undo.push(`stop the launcher of ${options.name}`, () => endLeftOvers(join(place, "run")));
   undo.push(`stop the daemon ${options.name}`, () => stop(child));
   try {
