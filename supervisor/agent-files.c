@@ -212,7 +212,7 @@ void agent_write(struct agent *agent) {
     return;
   }
   agent->unfinished.directory = directory;
-  agent_done(agent);
+  agent_ready(agent);
   int result = bytes_take(agent, fd, &total);
   if (result == 0 && agent->header.type == END_OF_DATA)
     result = settle(agent, fd, uid, gid, mode, exclusive, name);

@@ -272,7 +272,7 @@ static void plant_all(struct agent *agent, int directory, const char *path) {
   planting.ground.root = openat(directory, agent->unfinished.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (planting.ground.root < 0)
     agent_end(agent);
-  agent_done(agent);
+  agent_ready(agent);
   agent_receive(agent);
   int result = 0;
   char entry[PATH_LIMIT] = "";

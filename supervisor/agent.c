@@ -78,6 +78,14 @@ void agent_done(struct agent *agent) {
   agent_send(agent, &frame);
 }
 
+void agent_ready(struct agent *agent) {
+  struct frame frame;
+  frame_begin(&frame, DONE, agent->request);
+  frame_put(&frame, "temporary", "%s", agent->unfinished.name);
+  frame_end(&frame);
+  agent_send(agent, &frame);
+}
+
 void agent_data(struct agent *agent, const void *bytes, size_t length) {
   struct wire_header header = {.length = (uint32_t)length + 1, .type = DATA, .version = WIRE_VERSION, .request = agent->request};
   char head[sizeof header + 1];

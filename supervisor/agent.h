@@ -35,6 +35,8 @@ _Noreturn void agent_run(int socket, uint32_t request);
 void agent_receive(struct agent *agent);
 void agent_send(struct agent *agent, struct frame *frame);
 void agent_done(struct agent *agent);
+/* As agent_done, where bytes are to follow: names what a process that is killed leaves behind. */
+void agent_ready(struct agent *agent);
 void agent_data(struct agent *agent, const void *bytes, size_t length);
 /* Answers ERROR by errno. */
 void agent_error(struct agent *agent, const char *what, const char *path);

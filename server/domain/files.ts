@@ -76,7 +76,7 @@ export class Files {
 
   async #inside(row: SandboxRow): Promise<LeasedAgent> {
     const agent = await this.#agents.open(row.id);
-    return { agent, close: () => agent.close() };
+    return { agent, close: () => this.#close(row.id, agent) };
   }
 
   async #held(row: SandboxRow): Promise<LeasedAgent> {
@@ -84,13 +84,30 @@ export class Files {
     try {
       const agent = await this.#agents.open(row.id);
       const close = () => {
-        agent.close();
+        this.#close(row.id, agent);
         release();
       };
       return { agent, close };
     } catch (error) {
       release();
       throw error;
+    }
+  }
+
+  #close(id: string, agent: FileAgent): void {
+    const leftover = agent.leftover();
+    agent.close();
+    if (leftover !== null && !this.#closed) void this.#sweep(id, leftover);
+  }
+
+  /** Removes what an agent that was killed has left; by then the sandbox has ended, been started again or been deleted. */
+  async #sweep(id: string, leftover: Buffer): Promise<void> {
+    try {
+      const { agent, close } = await this.open(id);
+      await agent.delete(leftover, true).finally(close);
+    } catch (error) {
+      if (error instanceof DomainError && (error.code === "file-not-found" || error.code === "sandbox-not-found")) return;
+      this.#room.log.warn({ sandbox: id, err: error }, "a file that was being written when its sandbox ended is left behind");
     }
   }
 }

@@ -19,14 +19,19 @@ export class FileAgentConnection {
   #ahead: Promise<AgentFrame> | null = null;
   #request = 0;
   #closed = false;
+  #endedThere = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     this.#frames = framesOf(socket);
     // Errors are told to whoever reads; without a listener they would end the daemon.
     socket.on("error", () => {});
-    socket.on("close", () => {
+    socket.on("end", () => {
+      this.#endedThere = true;
+    });
+    socket.on("close", (failed) => {
       this.#closed = true;
+      this.#endedThere ||= failed;
     });
   }
 
@@ -77,6 +82,11 @@ export class FileAgentConnection {
   lookAhead(arrived: () => void): void {
     this.#ahead ??= this.#next();
     this.#ahead.then(arrived, arrived);
+  }
+
+  /** Whether the other end has ended it. */
+  get ended(): boolean {
+    return this.#endedThere;
   }
 
   close(): void {

@@ -52,6 +52,7 @@ const entryOf = ({ fields }: Message): Entry => {
 export class FileAgentClient implements FileAgent {
   readonly #connection: FileAgentConnection;
   #closed: (() => void) | null;
+  #unfinished: Buffer | null = null;
 
   /** @param closed called once, by `close` */
   constructor(connection: FileAgentConnection, closed: () => void) {
@@ -102,14 +103,17 @@ export class FileAgentClient implements FileAgent {
       ["gid", gid],
     ];
     await this.#ask("WRITE", [...fields, ["parents", bit(parents)], ["exclusive", bit(exclusive)]]);
-    await this.#expect("DONE");
+    const { fields: begun } = await this.#expect("DONE");
+    this.#unfinished = joined(path.subarray(0, path.lastIndexOf(47)), begun);
     const sending = this.#sending();
     for await (const chunk of body) {
       if (sending.over) break;
       await this.#connection.data(chunk);
     }
     if (!sending.over) await this.#connection.tell("END", []);
-    return entryOf(await this.#expect("ENTRY"));
+    const written = entryOf(await this.#expect("ENTRY"));
+    this.#unfinished = null;
+    return written;
   }
 
   async delete(path: Buffer, recursive: boolean): Promise<void> {
@@ -140,7 +144,8 @@ export class FileAgentClient implements FileAgent {
 
   async plant(path: Buffer): Promise<Planting> {
     await this.#ask("PLANT", [["path", path]]);
-    await this.#expect("DONE");
+    const { fields: begun } = await this.#expect("DONE");
+    this.#unfinished = joined(path, begun);
     const sending = this.#sending();
     // An ERROR that came meanwhile says why nothing more is taken.
     const failed = async (): Promise<void> => {
@@ -158,6 +163,7 @@ export class FileAgentClient implements FileAgent {
       end: async () => {
         if (!sending.over) await this.#connection.tell("END", []);
         const { fields } = await this.#expect("DONE");
+        this.#unfinished = null;
         return { files: Number(fields.get("files")), bytes: Number(fields.get("bytes")) };
       },
     };
@@ -170,6 +176,10 @@ export class FileAgentClient implements FileAgent {
     ]);
     await this.#expect("DONE");
     return this.#changes();
+  }
+
+  leftover(): Buffer | null {
+    return this.#connection.ended ? this.#unfinished : null;
   }
 
   close(): void {
@@ -226,10 +236,17 @@ export class FileAgentClient implements FileAgent {
     } catch (error) {
       throw fileInterruption(error);
     }
-    if (frame.name === "ERROR") throw fileRefusal(frame.fields, invalidMeans);
+    if (frame.name === "ERROR") {
+      // What was unfinished is undone before it is told.
+      this.#unfinished = null;
+      throw fileRefusal(frame.fields, invalidMeans);
+    }
     return frame;
   }
 }
+
+const joined = (directory: Buffer, begun: ReadonlyMap<string, string>): Buffer =>
+  Buffer.concat([directory, Buffer.from("/"), bytesOf(begun.get("temporary") ?? "")]);
 
 const plantedFields = ({ path, type, mode, uid, gid, modifiedMicroseconds, target, hardlink }: PlantedEntry): AgentField[] => [
   ["path", path],
