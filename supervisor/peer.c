@@ -39,7 +39,8 @@ static bool flush(struct peer *peer) {
   free(peer->out);
   peer->out = NULL;
   peer->out_start = peer->out_capacity = 0;
-  return loop_change(peer->server->loop, &peer->watch, EPOLLIN) == 0;
+  /* Who was full is told of in the peer's own turn, which comes at once. */
+  return loop_change(peer->server->loop, &peer->watch, peer->was_full ? EPOLLIN | EPOLLOUT : EPOLLIN) == 0;
 }
 
 static bool queue(struct peer *peer, const char *data, size_t length) {
@@ -75,6 +76,11 @@ static void deliver(struct peer *peer, const struct frame *frame) {
     peer->closing = true;
   if (peer->closing) /* the loop sees the end of the connection and frees it in its own turn */
     shutdown(peer->watch.fd, SHUT_RDWR);
+}
+
+bool peer_is_full(struct peer *peer) {
+  peer->was_full |= peer->out_length > PEER_FULL;
+  return peer->out_length > PEER_FULL;
 }
 
 void peer_send(struct peer *peer, struct frame *frame) {
@@ -136,6 +142,12 @@ static void peer_ready(struct watch *watch, uint32_t events) {
   bool alive = true;
   if (events & EPOLLOUT)
     alive = flush(peer);
+  if (alive && peer->was_full && peer->out_length == 0) {
+    peer->was_full = false;
+    alive = flush(peer);
+    if (peer->server->drained)
+      peer->server->drained(peer->server, peer);
+  }
   if (alive && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
     alive = make_room(peer);
     ssize_t n = alive ? read(watch->fd, peer->in + peer->in_length, peer->in_capacity - peer->in_length) : -1;

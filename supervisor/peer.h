@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #define PEER_LIMIT 16
+#define PEER_FULL (1u << 20) /* with so many bytes unread it gets no output until it has read them */
 #define PEER_QUEUE_LIMIT (8u << 20) /* bytes a peer may leave unread before it is cut off */
 
 struct peer {
@@ -18,6 +19,7 @@ struct peer {
   char *out;
   size_t out_start, out_length, out_capacity;
   bool attached; /* wants events */
+  bool was_full; /* somebody was told so */
   bool closing;  /* to be freed once the present frame is handled */
 };
 
@@ -27,6 +29,7 @@ struct server {
   struct peer *peers[PEER_LIMIT];
   void (*handle)(struct server *server, struct peer *peer, const struct wire_header *header, const struct fields *fields);
   void (*closed)(struct server *server, struct peer *peer);
+  void (*drained)(struct server *server, struct peer *peer); /* one that was full has read everything; may be NULL */
   void *owner;
 };
 
@@ -37,6 +40,8 @@ pid_t server_pid(int directory, const char *name);
 void server_close(struct server *server);
 /* Sends the frame and frees it; a peer that reads too slowly is closed. */
 void peer_send(struct peer *peer, struct frame *frame);
+/* `drained` is called once it is not any more. */
+bool peer_is_full(struct peer *peer);
 /* Sends a copy to each attached peer, then frees the frame. */
 void server_broadcast(struct server *server, struct frame *frame);
 

@@ -34,10 +34,15 @@ static bool collect(void *context, uint64_t number, const struct record *record,
   return true;
 }
 
-/* Answers with what there is after `after`; false when there is nothing yet and something may still come. */
-static bool answer(struct process *process, struct peer *peer, uint32_t request, uint64_t after, uint64_t max_bytes, bool wait) {
+/* Answers with what there is after `after`; false when there is nothing yet and something may still come, or the asker is to read first. */
+static bool answer(struct process *process, const struct waiter *asked, bool at_once) {
   struct ring *ring = &process->ring;
+  struct peer *peer = asked->peer;
   struct frame frame;
+  uint32_t request = asked->request;
+  uint64_t after = asked->after;
+  if (!at_once && peer_is_full(peer))
+    return false;
   if (after + 1 < ring->first) {
     frame_begin(&frame, ERROR, request);
     frame_put(&frame, "code", "dropped");
@@ -47,9 +52,9 @@ static bool answer(struct process *process, struct peer *peer, uint32_t request,
     peer_send(peer, &frame);
     return true;
   }
-  if (wait && after + 1 >= ring->next && !process->output_over)
+  if (!at_once && asked->wait && after + 1 >= ring->next && !process->output_over)
     return false;
-  struct collected collected = {.frame = &frame, .left = max_bytes};
+  struct collected collected = {.frame = &frame, .left = asked->max_bytes};
   frame_begin(&frame, RECORDS, request);
   frame_put(&frame, "first", "%llu", (unsigned long long)ring->first);
   frame_put(&frame, "next", "%llu", (unsigned long long)ring->next);
@@ -64,10 +69,10 @@ static bool answer(struct process *process, struct peer *peer, uint32_t request,
   return true;
 }
 
-static void answer_waiters(struct process *process) {
+static void answer_waiters(struct process *process, bool at_once) {
   for (struct waiter **at = &process->waiters; *at;) {
     struct waiter *waiter = *at;
-    if (!answer(process, waiter->peer, waiter->request, waiter->after, waiter->max_bytes, true)) {
+    if (!answer(process, waiter, at_once)) {
       at = &waiter->next;
       continue;
     }
@@ -77,8 +82,11 @@ static void answer_waiters(struct process *process) {
 }
 
 void process_output(struct process *process, struct peer *peer, uint32_t request, const struct fields *fields) {
-  uint64_t after = fields_number(fields, "after", 0), max_bytes = fields_number(fields, "max-bytes", 0);
-  if (answer(process, peer, request, after, max_bytes, fields_number(fields, "wait", 0)))
+  struct waiter asked = {
+    .next = process->waiters, .peer = peer, .request = request, .after = fields_number(fields, "after", 0),
+    .max_bytes = fields_number(fields, "max-bytes", 0), .wait = fields_number(fields, "wait", 0),
+  };
+  if (answer(process, &asked, false))
     return;
   struct waiter *waiter = malloc(sizeof *waiter);
   if (!waiter) {
@@ -87,8 +95,12 @@ void process_output(struct process *process, struct peer *peer, uint32_t request
     peer_send(peer, &frame);
     return;
   }
-  *waiter = (struct waiter){.next = process->waiters, .peer = peer, .request = request, .after = after, .max_bytes = max_bytes};
+  *waiter = asked;
   process->waiters = waiter;
+}
+
+void process_peer_drained(struct process *process) {
+  answer_waiters(process, false);
 }
 
 /* One read into the ring; false at the end of the stream. */
@@ -112,7 +124,7 @@ static void output_ready(struct watch *watch, uint32_t events) {
   (void)events;
   if (!take_output(process, watch))
     loop_close(process->loop, watch);
-  answer_waiters(process);
+  answer_waiters(process, false);
 }
 
 /* ---- input ---- */
@@ -238,10 +250,11 @@ void process_end(struct process *process, const struct ending *ending) {
   drain(process, &process->output);
   drain(process, &process->errors);
   process->output_over = true;
-  answer_waiters(process);
+  answer_waiters(process, false);
 }
 
 void process_close(struct process *process) {
+  answer_waiters(process, true);
   loop_close(process->loop, &process->input_end);
   loop_close(process->loop, &process->output);
   loop_close(process->loop, &process->errors);

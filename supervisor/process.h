@@ -10,11 +10,12 @@
 
 #include <sys/types.h>
 
-struct waiter { /* an OUTPUT request that waits for something to answer */
+struct waiter { /* an OUTPUT request that waits for something to answer, or for its asker to read what it has been sent */
   struct waiter *next;
   struct peer *peer;
   uint32_t request;
   uint64_t after, max_bytes;
+  bool wait;
 };
 
 struct input { /* an INPUT request whose bytes are not all written yet */
@@ -49,9 +50,11 @@ struct process {
 int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes);
 /* The process ended: takes what still lies in the pipes; after that no output comes any more, and who waits is answered. */
 void process_end(struct process *process, const struct ending *ending);
-/* Closes and frees what it holds, but not the process itself. */
+/* Answers who waits, then closes and frees what it holds, but not the process itself. */
 void process_close(struct process *process);
 void process_forget_peer(struct process *process, struct peer *peer);
+/* A peer has read what it was sent: its requests that waited for that are answered. */
+void process_peer_drained(struct process *process);
 
 /* 0, or -1 with errno; ESRCH when it ended. By pidfd; a whole group by number, which is its own while the leader is not reaped. */
 int process_signal(struct process *process, int number, bool group);

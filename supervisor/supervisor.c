@@ -360,6 +360,13 @@ static void peer_closed(struct server *server, struct peer *peer) {
   exec_forget_peer(supervisor, peer);
 }
 
+static void peer_drained(struct server *server, struct peer *peer) {
+  struct supervisor *supervisor = server->owner;
+  (void)peer;
+  for (struct process *process = &supervisor->main; process; process = process->next)
+    process_peer_drained(process);
+}
+
 /* ---- the launch ---- */
 
 void control_send(int control, enum control_kind kind, unsigned slot, struct frame *frame) {
@@ -439,7 +446,7 @@ static void launch(struct supervisor *supervisor, int control) {
   snprintf(supervisor->id, sizeof supervisor->id, "%s", definition->id);
   snprintf(supervisor->socket_name, sizeof supervisor->socket_name, "%s.sock", definition->id);
   process_title("supervisor", definition->id);
-  supervisor->server = (struct server){.handle = handle, .closed = peer_closed, .owner = supervisor};
+  supervisor->server = (struct server){.handle = handle, .closed = peer_closed, .drained = peer_drained, .owner = supervisor};
   if (loop_open(&supervisor->loop) < 0 || server_listen(&supervisor->server, &supervisor->loop, instance->host->sockets, supervisor->socket_name) < 0) {
     const char *code = errno == EADDRINUSE ? "exists" : "launch-failed";
     fail(&failure, LAYER_SUPERVISOR, "listen on %s", supervisor->socket_name);
