@@ -11,7 +11,8 @@ const keepAliveMilliseconds = 15_000;
 export interface OutputFormat {
   mediaType: string;
   keepAlive: string;
-  textOf(piece: OutputPiece): string;
+  /** Null: this piece says nothing in this format. @throws Error where the stream cannot go on */
+  bodyOf(piece: OutputPiece): string | Buffer | null;
 }
 
 const recordText = ({ seq, stream, time, bytes }: OutputRecord): string => {
@@ -28,7 +29,7 @@ const lastText = (piece: Exclude<OutputPiece, { kind: "records" }>): string =>
 export const ndjson: OutputFormat = {
   mediaType: "application/x-ndjson",
   keepAlive: "\n",
-  textOf: (piece) =>
+  bodyOf: (piece) =>
     piece.kind === "records" ? piece.records.map((record) => `${recordText(record)}\n`).join("") : `${lastText(piece)}\n`,
 };
 
@@ -36,13 +37,28 @@ export const ndjson: OutputFormat = {
 export const serverSentEvents: OutputFormat = {
   mediaType: "text/event-stream",
   keepAlive: ":\n\n",
-  textOf: (piece) => {
+  bodyOf: (piece) => {
     if (piece.kind === "records")
       return piece.records.map((record) => `id: ${record.seq}\nevent: output\ndata: ${recordText(record)}\n\n`).join("");
     const id = piece.kind === "exit" ? `id: ${piece.seq}\n` : "";
     return `${id}event: ${piece.kind}\ndata: ${lastText(piece)}\n\n`;
   },
 };
+
+/** The bytes alone. Nothing can be said in between, so a gap breaks the stream off. */
+export const rawBytes: OutputFormat = {
+  mediaType: "application/octet-stream",
+  keepAlive: "",
+  bodyOf: (piece) => {
+    if (piece.kind === "records") return Buffer.concat(piece.records.map(({ bytes }) => bytes));
+    if (piece.kind === "gap") throw new Error("output was dropped before it could be sent");
+    return null;
+  },
+};
+
+/** The format that fits an Accept header best; NDJSON by default. */
+export const formatOf = (accept: string | undefined): OutputFormat =>
+  [serverSentEvents, rawBytes].find(({ mediaType }) => accept?.includes(mediaType)) ?? ndjson;
 
 /** Pulls a piece only when the one before it has been written to the socket: a reader that stalls holds one piece here, and no more. */
 export class OutputBody extends Readable {
@@ -56,21 +72,30 @@ export class OutputBody extends Readable {
     this.#pieces = pieces;
     this.#format = format;
     this.#timer = setInterval(() => {
-      if (this.#pulling) this.push(format.keepAlive);
+      if (this.#pulling && format.keepAlive !== "") this.push(format.keepAlive);
     }, keepAliveMilliseconds);
   }
 
   override _read(): void {
     if (this.#pulling) return;
     this.#pulling = true;
-    this.#pieces.next().then(
-      ({ done, value }) => {
+    this.#pull().then(
+      (body) => {
         this.#pulling = false;
-        if (this.destroyed) return;
-        this.push(done === true ? null : this.#format.textOf(value as OutputPiece));
+        if (!this.destroyed) this.push(body);
       },
       (error: Error) => this.destroy(error),
     );
+  }
+
+  /** The next part of the body; null at its end. */
+  async #pull(): Promise<string | Buffer | null> {
+    for (;;) {
+      const { done, value } = await this.#pieces.next();
+      if (done === true) return null;
+      const body = this.#format.bodyOf(value);
+      if (body !== null) return body;
+    }
   }
 
   /** The head is sent at once: the first record may be long in coming. */

@@ -74,13 +74,16 @@ export const encode = (name: MessageName, request: number, fields: readonly Fiel
   return frame;
 };
 
+/** A copy, unless the bytes are most of the memory that they would keep alive. */
+const ownBytes = (bytes: Buffer): Buffer => (bytes.length * 2 > bytes.buffer.byteLength ? bytes : Buffer.from(bytes));
+
 const decodeBody = (body: Buffer): { fields: Field[]; payload: Buffer | null } => {
   const fields: Field[] = [];
   let start = 0;
   while (start < body.length) {
     const end = body.indexOf(0, start);
     if (end === -1) throw new ProtocolError("a field has no end");
-    if (end === start) return { fields, payload: Buffer.from(body.subarray(end + 1)) };
+    if (end === start) return { fields, payload: ownBytes(body.subarray(end + 1)) };
     if (fields.length === maxFields) throw new ProtocolError("too many fields");
     const equals = body.indexOf(61, start);
     const key = equals === -1 || equals > end ? "" : body.toString("latin1", start, equals);

@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import { DomainError } from "../../domain/errors.ts";
 import type { OutputStream } from "../../domain/process.ts";
 import { abortedBy } from "../departures.ts";
-import { ndjson, OutputBody, serverSentEvents } from "../output-stream.ts";
+import { formatOf, OutputBody, serverSentEvents } from "../output-stream.ts";
 import { InputReply, OutputLine, ProcessPath } from "../schemas/processes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -14,7 +14,7 @@ const tags = ["processes"];
 const description = `One record for each read from the process's pipe or terminal, at most 65,536 bytes, numbered from 1. The bytes of a record are text where
 they are UTF-8, else base64; a character may be split between two records. The last record is the exit: without \`follow\` it is there only if the process has ended.
 With \`Accept: text/event-stream\`, events named \`output\`, \`exit\` and \`gap\`, whose ids are the numbers; \`Last-Event-ID\` is taken as \`after\`, and who has the
-exit gets 204. A quiet stream carries an empty line (NDJSON) or a comment (SSE) every 15 seconds.
+exit gets 204. With \`Accept: application/octet-stream\`, the bytes alone: no numbers, no exit, and a gap breaks the connection off. A quiet stream carries an empty line (NDJSON) or a comment (SSE) every 15 seconds.
 The supervisor keeps the last \`outputBytes\`; a slow reader slows nobody down. What is asked for and held no more is answered 410; where that happens in the
 middle of a stream, its last record is \`{"gap": {"first": N}}\`.`;
 
@@ -62,6 +62,7 @@ export const outputRoutes =
               description: "The records.",
               content: {
                 "application/x-ndjson": { schema: OutputLine },
+                "application/octet-stream": { schema: Type.String({ format: "binary", examples: ["hello\n"] }) },
                 "text/event-stream": { schema: Type.String({ examples: ['id: 7\nevent: output\ndata: {"seq":7,...}\n\n'] }) },
               },
             } as never,
@@ -73,13 +74,12 @@ export const outputRoutes =
       async (request, reply) => {
         const { sandbox, process } = request.params;
         const { after: asked = "0", follow, stream = "stdout,stderr" } = request.query;
-        const isEvents = /\btext\/event-stream\b/.test(request.headers.accept ?? "");
+        const format = formatOf(request.headers.accept);
         const after = lastEventId(request.headers["last-event-id"]) ?? (asked === "held" ? ("held" as const) : Number(asked));
-        if (isEvents && after !== "held" && after > 0 && (await processes.outputs.isOver(sandbox, process, after)))
+        if (format === serverSentEvents && after !== "held" && after > 0 && (await processes.outputs.isOver(sandbox, process, after)))
           return reply.code(204).send(undefined as never);
         const options = { after, follow, streams: stream.split(",") as OutputStream[] };
         const pieces = await processes.outputs.open(sandbox, process, options, abortedBy(reply));
-        const format = isEvents ? serverSentEvents : ndjson;
         return reply
           .type(format.mediaType)
           .header("cache-control", "no-store")
