@@ -1,12 +1,13 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import { isAlive, statusLine, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 import { TerminalClient } from "../fixtures/terminal-client.ts";
 
 let daemon: SandboxDaemon;
 beforeAll(async () => {
-  daemon = await SandboxDaemon.start("terminals", 1_700_000_000);
+  daemon = await SandboxDaemon.start("terminals", 1_700_000_000, "--listen", "127.0.0.1:0");
   await daemon.run({ name: "box" });
 });
 afterAll(() => daemon[Symbol.asyncDispose]());
@@ -184,6 +185,38 @@ describe("a terminal is refused", () => {
     expect((await daemon.request("GET", path, undefined, { ...handshake, "sec-websocket-version": "12" })).body).toMatchObject({
       status: 400,
     });
+    await daemon.request("DELETE", `/v1/sandboxes/box/processes/${id}`);
+  });
+});
+
+describe("over TCP", () => {
+  const open = (id: string, headers: Record<string, string>) => {
+    const { port } = (daemon.daemon.log.findLast(({ msg }) => msg === "listening") as { tcp: { port: number } }).tcp;
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/sandboxes/box/processes/${id}/terminal`, { headers });
+    return new Promise<WebSocket>((resolve, reject) => {
+      socket.once("open", () => resolve(socket));
+      socket.once("error", reject);
+    });
+  };
+
+  it("a terminal needs the token, and a page of this daemon or none", async () => {
+    const { id } = await startShell();
+    const authorization = `Bearer ${readFileSync(`${daemon.daemon.stateDir}/admin.token`, "utf8").trim()}`;
+    await expect(open(id, {})).rejects.toThrow("401");
+    await expect(open(id, { authorization: "Bearer wrong" })).rejects.toThrow("401");
+    await expect(open(id, { authorization, origin: "http://evil.example" })).rejects.toThrow("403");
+    await expect(open(id, { authorization, host: "evil.example" })).rejects.toThrow("421");
+    const socket = await open(id, { authorization });
+    const text = new Promise<string>((resolve) => {
+      let seen = "";
+      socket.on("message", (data) => {
+        seen += String(data);
+        if (seen.includes("tcp-3")) resolve(seen);
+      });
+    });
+    socket.send(Buffer.from("echo tcp-$((1+2))\r"));
+    await text;
+    socket.close();
     await daemon.request("DELETE", `/v1/sandboxes/box/processes/${id}`);
   });
 });
