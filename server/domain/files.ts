@@ -67,6 +67,11 @@ export class Files {
           `the sandbox "${row.name}" shares the host's mount namespace: it has no files of its own`,
         );
       }
+      if (row.state === "paused") {
+        throw new DomainError("state-conflict", `the sandbox "${row.name}" is paused, and so is all that works in it`, {
+          members: { state: row.state },
+        });
+      }
       const waiting = this.#sandboxes.underWay(id) ?? this.#holds.ending(id);
       if (waiting !== null) await waiting.catch(() => {});
       else if (row.state === "stopping") await this.#sandboxes.instances.ended(id, deadlines.stopping ?? 0);

@@ -26,9 +26,13 @@ export const streamedBodies = (app: FastifyInstance): void => {
   });
   app.addHook("onResponse", (request, _reply, done) => {
     const { raw } = request;
-    untimed.delete(raw.socket);
+    const settle = () => {
+      if (raw.complete) untimed.delete(raw.socket);
+      else raw.socket.destroy();
+    };
     // Node reads on and throws away, so that the client sees the answer; but not for ever.
-    if (!raw.complete) setTimeout(() => raw.complete || raw.socket.destroy(), lingerMilliseconds).unref();
+    if (raw.complete) settle();
+    else setTimeout(settle, lingerMilliseconds).unref();
     done();
   });
 };

@@ -78,12 +78,19 @@ export class FileAgentClients implements FileAgents {
       });
     }
     const agent = new FileAgentClient(connection, closed);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      connection.close();
+    }, patienceMilliseconds);
     try {
       await agent.begin();
       return agent;
     } catch (error) {
       connection.close();
-      throw error;
+      throw late ? new DomainError("deadline-exceeded", `the supervisor of ${id} does not answer`, { cause: error }) : error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
