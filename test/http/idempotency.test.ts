@@ -7,7 +7,7 @@ import { startSmallDaemon } from "./small-daemon.ts";
 let daemon: Daemon;
 beforeAll(async () => {
   daemon = await startSmallDaemon();
-  await daemon.request("POST", "/v1/sandboxes", { name: "stored" });
+  await daemon.request("POST", "/v1/sandboxes", { name: "stored", tty: true });
 });
 afterAll(async () => {
   await daemon.request("DELETE", "/v1/sandboxes/stored");
@@ -19,20 +19,28 @@ const idsOf = async (kind: string): Promise<string[]> =>
   (await daemon.request("GET", `/v1/${kind}?limit=1000`)).body.items.map(({ id }: { id: string }) => id);
 const answerOf = ({ status, text, headers }: Reply) => ({ status, text, type: headers["content-type"], location: headers["location"] });
 
-/** Another valid body than the example. */
-const otherBody = (path: string): unknown =>
-  path === "/v1/roots"
-    ? { name: "other", source: { kind: "copy", binaries: ["/bin/ls"] } }
-    : path === "/v1/sandboxes"
-      ? { labels: { other: "1" } }
-      : { graceSeconds: 3 };
+/** A valid body where the contract's example would end the main process, and another valid one. */
+const bodiesOf = (path: string, example: unknown): [unknown, unknown] => {
+  if (path === "/v1/roots") return [example, { name: "other", source: { kind: "copy", binaries: ["/bin/ls"] } }];
+  if (path === "/v1/sandboxes") return [example, { labels: { other: "1" } }];
+  if (path.endsWith("/processes")) return [example, { command: ["/bin/bash", "-c", "exit 1"] }];
+  if (path.endsWith("/signal")) return [{ signal: "SIGWINCH" }, { signal: "SIGCONT" }];
+  if (path.endsWith("/resize")) return [example, { rows: 1, columns: 1 }];
+  if (path.endsWith("/files")) return [example, { op: "mkdir", path: "/another" }];
+  if (path === "/v1/runs") return [example, { command: ["/bin/bash", "-c", "exit 2"] }];
+  if (path === "/v1/runs/batch") return [example, { runs: [{ command: ["/bin/bash", "-c", "exit 2"] }] }];
+  return [example, { graceSeconds: 3 }];
+};
 
-const posts = operations.filter(({ method }) => method === "POST").map((operation) => ({ name: nameOf(operation), operation }));
+// A body that is passed on as it comes takes no key.
+const posts = operations
+  .filter(({ method, path, body }) => method === "POST" && !(body === null && path.endsWith("/stdin")))
+  .map((operation) => ({ name: nameOf(operation), operation }));
 
 describe.each(posts)("a key on $name", ({ operation }) => {
   it("gives the retry the first answer, and does the work once", async () => {
-    const path = pathOf(operation, "stored");
-    const body = exampleOf(operation);
+    const path = pathOf(operation, "stored").replace("/processes/stored", "/processes/main");
+    const [body, another] = bodiesOf(path, exampleOf(operation));
     const first = await post(path, body, `key-${path}`);
     expect(first.status, first.text).toBeLessThan(300);
     const [sandboxes, roots] = [await idsOf("sandboxes"), await idsOf("roots")];
@@ -40,7 +48,7 @@ describe.each(posts)("a key on $name", ({ operation }) => {
     expect(answerOf(again)).toEqual(answerOf(first));
     expect([first.headers["idempotency-replayed"], again.headers["idempotency-replayed"]]).toEqual([undefined, "true"]);
     expect([await idsOf("sandboxes"), await idsOf("roots")]).toEqual([sandboxes, roots]);
-    const other = await post(path, otherBody(path), `key-${path}`);
+    const other = await post(path, another, `key-${path}`);
     // Where a body has no fields, there is no other valid one.
     if (operation.body?.schema.properties && Object.keys(operation.body.schema.properties).length > 0)
       expect(expectProblem(other, 409).code).toBe("idempotency-key-reused");
