@@ -1,52 +1,12 @@
-import type {
-  Change,
-  Entry,
-  EntryType,
-  FileAgent,
-  FileChange,
-  PlantedEntry,
-  Planting,
-  WalkPiece,
-  WriteOptions,
-} from "../domain/file-ports.ts";
+import type { Change, Entry, FileAgent, FileChange, Planting, WalkPiece, WriteOptions } from "../domain/file-ports.ts";
 import { changeKinds } from "../domain/file-ports.ts";
 import type { FileAgentConnection } from "./file-agent-connection.ts";
+import { bytesOf, entryOf, type Message, plantedFields, temporaryPath } from "./file-agent-entries.ts";
 import { fileInterruption, fileRefusal, type InvalidMeans } from "./file-agent-errors.ts";
 import type { AgentField, AgentFrame, AgentMessageName } from "./file-agent-frames.ts";
 import { ProtocolError } from "./protocol.ts";
 
-type Message = Exclude<AgentFrame, { name: "DATA" }>;
 const bit = (value: boolean): number => (value ? 1 : 0);
-const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1");
-const types: readonly string[] = ["file", "directory", "link", "fifo", "socket", "device"];
-
-const entryOf = ({ fields }: Message): Entry => {
-  const text = (key: string): string => {
-    const value = fields.get(key);
-    if (value === undefined) throw new ProtocolError(`an entry without ${key}`);
-    return value;
-  };
-  const number = (key: string): number => {
-    if (!/^-?\d{1,20}$/.test(text(key))) throw new ProtocolError(`an entry with a ${key} that is no number`);
-    return Number(text(key));
-  };
-  const target = fields.get("target");
-  const hardlink = fields.get("hardlink");
-  if (!types.includes(text("type"))) throw new ProtocolError("an entry of an unknown type");
-  return {
-    name: bytesOf(text("path")),
-    type: text("type") as EntryType,
-    sizeBytes: number("size"),
-    mode: number("mode"),
-    uid: number("uid"),
-    gid: number("gid"),
-    modifiedMicroseconds: number("mtime-us"),
-    links: number("links"),
-    inode: text("inode"),
-    hardlink: hardlink === undefined ? null : bytesOf(hardlink),
-    target: target === undefined ? null : bytesOf(target),
-  };
-};
 
 /** The requests of supervisor/PROTOCOL.md, "The file agent", on one connection. */
 export class FileAgentClient implements FileAgent {
@@ -104,7 +64,7 @@ export class FileAgentClient implements FileAgent {
     ];
     await this.#ask("WRITE", [...fields, ["parents", bit(parents)], ["exclusive", bit(exclusive)]]);
     const { fields: begun } = await this.#expect("DONE");
-    this.#unfinished = joined(path.subarray(0, path.lastIndexOf(47)), begun);
+    this.#unfinished = temporaryPath(path.subarray(0, path.lastIndexOf(47)), begun);
     const sending = this.#sending();
     for await (const chunk of body) {
       if (sending.over) break;
@@ -145,7 +105,7 @@ export class FileAgentClient implements FileAgent {
   async plant(path: Buffer): Promise<Planting> {
     await this.#ask("PLANT", [["path", path]]);
     const { fields: begun } = await this.#expect("DONE");
-    this.#unfinished = joined(path, begun);
+    this.#unfinished = temporaryPath(path, begun);
     const sending = this.#sending();
     // An ERROR that came meanwhile says why nothing more is taken.
     const failed = async (): Promise<void> => {
@@ -244,17 +204,3 @@ export class FileAgentClient implements FileAgent {
     return frame;
   }
 }
-
-const joined = (directory: Buffer, begun: ReadonlyMap<string, string>): Buffer =>
-  Buffer.concat([directory, Buffer.from("/"), bytesOf(begun.get("temporary") ?? "")]);
-
-const plantedFields = ({ path, type, mode, uid, gid, modifiedMicroseconds, target, hardlink }: PlantedEntry): AgentField[] => [
-  ["path", path],
-  ["type", type],
-  ["mode", mode],
-  ["uid", uid],
-  ["gid", gid],
-  ["mtime-us", modifiedMicroseconds],
-  ...(target === null ? [] : [["target", target] as const]),
-  ...(hardlink === null ? [] : [["hardlink", hardlink] as const]),
-];
