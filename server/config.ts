@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -20,6 +21,8 @@ export interface Config {
   readonly idBase: number;
   readonly readyShells: number;
   readonly archiveBytes: number;
+  readonly runConcurrency: number;
+  readonly runQueue: number;
   readonly defaultRoot: boolean;
   readonly supervisor: string;
   readonly logLevel: string;
@@ -50,6 +53,8 @@ const settings: readonly Setting[] = [
   { flag: "id-base", value: "N", fallback: "1000000000", text: "first host uid and gid of the sandboxes' ranges" },
   { flag: "ready-shells", value: "N", fallback: "4", text: "prepared shells kept waiting, 0 to 64" },
   { flag: "archive-bytes", value: "N", fallback: "10737418240", text: "the most bytes that an uploaded archive may unpack to" },
+  { flag: "run-concurrency", value: "N", fallback: String(2 * availableParallelism()), text: "runs under way at once, 1 to 1024" },
+  { flag: "run-queue", value: "N", fallback: "1000", text: "runs that may wait for their turn, 0 to 100000" },
   { flag: "default-root", value: "on|off", fallback: "on", text: "provision the root named default at first start" },
   { flag: "supervisor", value: "PATH", fallback: join(project, "build/unshared-supervisor"), text: "the native program" },
   { flag: "log-level", value: "LEVEL", fallback: "info", text: "trace, debug, info, warn, error, fatal or silent" },
@@ -160,6 +165,8 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
       idBase: wholeNumber("id-base", get("id-base"), 65536, highestIdBase),
       readyShells: wholeNumber("ready-shells", get("ready-shells"), 0, 64),
       archiveBytes: wholeNumber("archive-bytes", get("archive-bytes"), 1024, Number.MAX_SAFE_INTEGER),
+      runConcurrency: wholeNumber("run-concurrency", get("run-concurrency"), 1, 1024),
+      runQueue: wholeNumber("run-queue", get("run-queue"), 0, 100_000),
       defaultRoot: oneOf("default-root", get("default-root"), ["on", "off"]) === "on",
       supervisor: resolve(get("supervisor")),
       logLevel: oneOf("log-level", get("log-level"), ["trace", "debug", "info", "warn", "error", "fatal", "silent"]),

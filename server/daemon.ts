@@ -11,6 +11,7 @@ import { ProcessRecords } from "./domain/process-records.ts";
 import { Processes } from "./domain/processes.ts";
 import { Recovery } from "./domain/recovery.ts";
 import { Roots } from "./domain/roots.ts";
+import { Runs } from "./domain/runs.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
@@ -35,6 +36,7 @@ import { IdempotencyTable } from "./store/idempotency.ts";
 import { SqlOperationStore } from "./store/operations.ts";
 import { ProcessTable } from "./store/processes.ts";
 import { SqlRootStore } from "./store/roots.ts";
+import { RunTable } from "./store/runs.ts";
 import { SandboxTable } from "./store/sandboxes.ts";
 import { FileAgentClients } from "./supervisor/file-agents.ts";
 import { LauncherClient } from "./supervisor/launcher.ts";
@@ -95,6 +97,17 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const files = new Files(room, sandboxes, new FileAgentClients(config.runDir));
   const processes = new Processes({ ...room, processes: processTable, processSupervisors: new ProcessClients(supervisors) });
   const liveProcesses = new LiveProcesses(room, processTable, new HostCgroupProcesses());
+  const runs = new Runs({
+    sandboxes,
+    processes,
+    files,
+    roots,
+    store: new RunTable(database),
+    persistence: database,
+    concurrency: config.runConcurrency,
+    queueLength: config.runQueue,
+    log: logger.child({ room: "runs" }),
+  });
   const namespaces = new NamespaceIndex(store, proc, () => launcher.lastFacts()?.hostInodes ?? null);
   const info = new DaemonInfo({
     config,
@@ -117,6 +130,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       operations,
       processes,
       liveProcesses,
+      runs,
       namespaces,
       info,
       measurements,
@@ -131,6 +145,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const recovery = await new Recovery(room, sandboxes.instances, new StateDirectories(config.stateDir)).run();
   logger.info({ recovery }, "recovered");
   await roots.recover({ defaultRoot: config.defaultRoot });
+  await runs.recover();
   info.recovered(recovery);
 
   releaseStartMemory();
@@ -143,7 +158,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     }
   } catch (error) {
     // The launcher that was started for the checks above would outlive a daemon that nobody can ask.
-    await Promise.all([listeners.close(0), operations.shutDown()]);
+    await Promise.all([listeners.close(0), operations.shutDown(), runs.shutDown()]);
     await launcher.close();
     throw error;
   }
@@ -155,9 +170,10 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     ending = true;
     logger.info({ signal }, "shutting down; sandboxes run on");
     info.shutDown();
+    const runsEnded = runs.shutDown();
     processes.outputs.close();
     setTimeout(() => process.exit(1), endMilliseconds).unref();
-    await Promise.all([listeners.close(finishMilliseconds), operations.shutDown()]);
+    await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded]);
     await app.close();
     await files.shutDown();
     supervisors.close();

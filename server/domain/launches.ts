@@ -34,6 +34,19 @@ export const orderOf = (row: SandboxRow): LaunchOrder => {
   };
 };
 
+/** As `orderOf`, but no command runs: an init holds the namespaces, and what is to run in them is started as processes. */
+export const heldOrderOf = (row: SandboxRow): LaunchOrder => ({
+  ...orderOf(row),
+  hold: true,
+  command: [],
+  env: [],
+  cwd: "/",
+  uid: 0,
+  gid: 0,
+  init: false,
+  tty: false,
+});
+
 /** Turns stored sandboxes into running ones; at most one launch of a sandbox is under way. */
 export class Launches {
   readonly #room: SandboxRoom;
@@ -70,10 +83,11 @@ export class Launches {
    * Launches a sandbox whose row is at rest, or was just inserted in the state `starting`. `begin` writes the intent and
    * gives the row; it runs once a former run's supervisor is released and the machine is known to be able. `undo` settles
    * the row when that fails, before anybody who waits for this launch goes on.
+   * @param orderFor `heldOrderOf` for one whose command is not to run
    * @throws DomainError of the launch
    */
-  launch(id: string, begin: () => SandboxRow, undo: (error: Error) => Promise<void>): Promise<SandboxRow> {
-    const work = this.#launch(id, begin)
+  launch(id: string, begin: () => SandboxRow, undo: (error: Error) => Promise<void>, orderFor = orderOf): Promise<SandboxRow> {
+    const work = this.#launch(id, begin, orderFor)
       .catch(async (error: Error) => {
         await undo(error);
         throw error;
@@ -83,12 +97,12 @@ export class Launches {
     return work;
   }
 
-  async #launch(id: string, begin: () => SandboxRow): Promise<SandboxRow> {
+  async #launch(id: string, begin: () => SandboxRow, orderFor: typeof orderOf): Promise<SandboxRow> {
     await this.#instances.released(id);
     await this.ready();
     const row = begin();
     // The intent reaches the disk while the launch is under way: what a power cut could lose, it also ends.
-    const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), this.#room.launcher.launch(orderOf(row))]);
+    const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), this.#room.launcher.launch(orderFor(row))]);
     if (launched.status === "rejected" || stored.status === "rejected") {
       const error = launched.status === "rejected" ? launched.reason : (stored as PromiseRejectedResult).reason;
       // Without an answer of the launcher's nobody knows whether it launched.

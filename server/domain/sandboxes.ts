@@ -3,7 +3,7 @@ import { completeDefinition, type Scope } from "./definitions.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { Instances } from "./instances.ts";
-import { Launches } from "./launches.ts";
+import { heldOrderOf, Launches, orderOf } from "./launches.ts";
 import { lifecycle, type State } from "./lifecycle.ts";
 import type { RootReference, SandboxFilter, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
@@ -30,13 +30,14 @@ export class Sandboxes {
 
   /**
    * Stores a definition, and starts it when asked to. A start that is refused leaves nothing behind.
+   * @param start `held`: its namespaces are made, and its command does not run; what runs are processes started in it
    * @throws DomainError of `completeDefinition`, `name-taken`, `root-not-found`, `root-not-ready`, and those of a launch
    */
-  async create(input: DefinitionInput, start: boolean, scope: Scope): Promise<Report> {
+  async create(input: DefinitionInput, start: boolean | "held", scope: Scope): Promise<Report> {
     const id = newId();
     const definition = completeDefinition(input, `sandbox-${id.slice(-8)}`, scope);
     // Where nothing can be launched that is the reason to tell, whatever else is amiss: a root may be missing because of it.
-    if (start) await this.#launches.ready();
+    if (start !== false) await this.#launches.ready();
     const root = definition.root === null ? null : await this.#resolveRoot(definition.root);
     const now = Date.now();
     const row: SandboxRow = {
@@ -47,9 +48,9 @@ export class Sandboxes {
       definition,
       labels: definition.labels,
       generation: 1,
-      state: start ? "starting" : "created",
+      state: start === false ? "created" : "starting",
       reason: null,
-      message: null,
+      message: start === "held" ? "its main process only holds the namespaces" : null,
       since: now,
       exit: null,
       instance: null,
@@ -63,16 +64,17 @@ export class Sandboxes {
       this.#room.persistence.transaction(() => {
         this.#room.store.insert(row);
         this.#room.events.append("sandbox.created", id, { name: row.name });
-        if (start) this.#room.events.append("sandbox.starting", id, { name: row.name });
+        if (start !== false) this.#room.events.append("sandbox.starting", id, { name: row.name });
       });
       return row;
     };
-    if (!start) {
+    if (start === false) {
       insert();
       await this.#room.persistence.durable();
       return reportFor(this.#room, row);
     }
-    return reportFor(this.#room, await this.#launches.launch(id, insert, () => this.#removals.forget(id)));
+    const orderFor = start === "held" ? heldOrderOf : orderOf;
+    return reportFor(this.#room, await this.#launches.launch(id, insert, () => this.#removals.forget(id), orderFor));
   }
 
   get(nameOrId: string): Report {

@@ -18,6 +18,7 @@ import { operationRoutes } from "./routes/operations.ts";
 import { outputRoutes } from "./routes/output.ts";
 import { processRoutes } from "./routes/processes.ts";
 import { rootRoutes } from "./routes/roots.ts";
+import { runRoutes } from "./routes/runs.ts";
 import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { terminalRoutes } from "./routes/terminal.ts";
@@ -46,6 +47,7 @@ const routes = [
   processRoutes,
   outputRoutes,
   terminalRoutes,
+  runRoutes,
 ];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */

@@ -8,6 +8,7 @@ import type { NamespaceIndex } from "../domain/namespaces.ts";
 import type { Operations } from "../domain/operations.ts";
 import type { Processes } from "../domain/processes.ts";
 import type { Roots } from "../domain/roots.ts";
+import type { Runs } from "../domain/runs.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
 import type { ArchiveLimits } from "./archive-limits.ts";
 
@@ -20,6 +21,7 @@ export interface Services {
   operations: Operations;
   processes: Processes;
   liveProcesses: LiveProcesses;
+  runs: Runs;
   namespaces: NamespaceIndex;
   info: Info;
   measurements: Measurements;

@@ -1,0 +1,86 @@
+import type { DefinitionInput } from "./definition.ts";
+import { completeDefinition } from "./definitions.ts";
+import { DomainError, type InputFault } from "./errors.ts";
+import type { ProcessDefinition, ProcessInput } from "./process.ts";
+import { completeProcess } from "./process-definitions.ts";
+import type { Content, RunInput } from "./run.ts";
+
+/** How long a run may take where it does not say: seconds. */
+export const defaultTimeoutSeconds = 60;
+/** Output of both streams together where a run does not say. */
+const defaultOutputBytes = 1_048_576;
+/** What the supervisor holds beyond the bound, so that the first bytes are there also when they are read a little late. */
+const heldBeyondBytes = 1_048_576;
+const pathBytes = 4_095;
+
+/** A run with all that is to be done for it. Paths are bytes. */
+export interface RunPlan {
+  sandbox: DefinitionInput & { root: string };
+  process: ProcessInput;
+  user: ProcessDefinition["user"];
+  stdin: Buffer | null;
+  files: { path: Buffer; bytes: Buffer; mode: number }[];
+  collect: string[];
+  outputBytes: number;
+}
+
+const bytesOf = (content: Content): Buffer => (typeof content === "string" ? Buffer.from(content) : Buffer.from(content.base64, "base64"));
+
+const escaped = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
+
+const pathFault = (path: string): string | null => {
+  if (!path.startsWith("/")) return "must be an absolute path";
+  if (Buffer.byteLength(path) > pathBytes) return `must not be longer than ${pathBytes} bytes`;
+  return path.split("/").includes("..") ? 'must not have ".." in it' : null;
+};
+
+const pathFaults = ({ files = {}, collect = [] }: RunInput): InputFault[] => {
+  const faults: InputFault[] = [];
+  for (const path of Object.keys(files)) {
+    const detail = pathFault(path) ?? (path.endsWith("/") ? "must name a file" : null);
+    if (detail !== null) faults.push({ pointer: `/files/${escaped(path)}`, detail });
+  }
+  for (const [index, pattern] of collect.entries()) {
+    const detail = pathFault(pattern);
+    if (detail !== null) faults.push({ pointer: `/collect/${index}`, detail });
+  }
+  return faults;
+};
+
+/**
+ * What is to be done for a run, every default filled in, checked for sense.
+ * @throws DomainError `invalid-definition`, `unsupported`; faults carry RFC 6901 pointers
+ */
+export const planOf = (input: RunInput): RunPlan => {
+  const { root = "default", command, script, env = {}, cwd = "/", user = {}, labels = {} } = input;
+  const outputBytes = input.limits?.outputBytes ?? defaultOutputBytes;
+  const timeoutSeconds = input.timeoutSeconds ?? defaultTimeoutSeconds;
+  const limits = { ...input.limits, outputBytes };
+  const words = { ...(command === undefined ? {} : { command }), ...(script === undefined ? {} : { script }) };
+  const process: ProcessInput = {
+    ...words,
+    env,
+    cwd,
+    user,
+    stdin: input.stdin !== undefined,
+    timeoutSeconds,
+    outputBytes: outputBytes + heldBeyondBytes,
+  };
+  const faults = pathFaults(input);
+  if (faults.length > 0)
+    throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
+  const whole = completeProcess(process, completeDefinition({ root, limits }, "run", "run"));
+  return {
+    sandbox: { root, command: whole.command, env, cwd, user: whole.user, limits, labels },
+    process,
+    user: whole.user,
+    stdin: input.stdin === undefined ? null : bytesOf(input.stdin),
+    files: Object.entries(input.files ?? {}).map(([path, content]) => ({
+      path: Buffer.from(path),
+      bytes: bytesOf(content),
+      mode: Number.parseInt(typeof content === "string" ? "644" : (content.mode ?? "644"), 8),
+    })),
+    collect: input.collect ?? [],
+    outputBytes,
+  };
+};

@@ -1,0 +1,48 @@
+import { isoTime } from "./reports.ts";
+import type { RunProblem, RunResult } from "./run.ts";
+import type { Run } from "./runs.ts";
+
+/** What the API says about a run, without what came of it. */
+export interface RunSummary {
+  id: string;
+  state: Run["state"];
+  position: number | null;
+  root: string;
+  labels: Record<string, string>;
+  /** Its sandbox, while there is one. */
+  sandbox: string | null;
+  problem: RunProblem | null;
+  createdAt: string;
+  startedAt: string | null;
+  endedAt: string | null;
+}
+
+/** All that the API says about a run. What came of it is null unless its command has ended. */
+export type RunReport = RunSummary & { [K in keyof RunResult]: RunResult[K] | null };
+
+const nothing = {
+  reason: null,
+  exit: null,
+  stdout: null,
+  stderr: null,
+  cpuSeconds: null,
+  wallSeconds: null,
+  peakMemoryBytes: null,
+  files: null,
+  filesTruncated: null,
+};
+
+export const runSummary = (run: Run): RunSummary => ({
+  id: run.id,
+  state: run.state,
+  position: run.position,
+  root: run.root,
+  labels: run.labels,
+  sandbox: run.sandboxId,
+  problem: run.problem,
+  createdAt: isoTime(run.createdAt),
+  startedAt: run.startedAt === null ? null : isoTime(run.startedAt),
+  endedAt: run.endedAt === null ? null : isoTime(run.endedAt),
+});
+
+export const runReport = (run: Run): RunReport => ({ ...runSummary(run), ...(run.result ?? nothing) });

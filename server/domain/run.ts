@@ -1,0 +1,94 @@
+/** A one-shot job: its types, and what the domain needs for it from the store. */
+import type { DefinitionInput } from "./definition.ts";
+import type { ErrorCode, InputFault } from "./errors.ts";
+import type { ProcessExit } from "./process.ts";
+import type { CollectedStream } from "./process-results.ts";
+
+/** `ended`: the command ended, however that was; `failed`: it could not be run, or nobody saw its end. */
+export const runStates = ["queued", "running", "ended", "failed", "cancelled"] as const;
+export type RunState = (typeof runStates)[number];
+
+/** Bytes as they arrive: text, or base64. */
+export type Content = string | { base64: string };
+
+/** What arrives: either `command` or `script`, which the root's /bin/sh runs. */
+export interface RunInput {
+  root?: string;
+  command?: string[];
+  script?: string;
+  stdin?: Content;
+  /** By absolute path. */
+  files?: Record<string, string | { base64: string; mode?: string }>;
+  /** Patterns of absolute paths. */
+  collect?: string[];
+  env?: Record<string, string>;
+  cwd?: string;
+  user?: { uid?: number; gid?: number };
+  limits?: NonNullable<DefinitionInput["limits"]>;
+  timeoutSeconds?: number;
+  labels?: Record<string, string>;
+}
+
+/** A file as the command left it. `truncated`: its bytes are left out, as there is no room for them. */
+export type CollectedFile = { path: string; sizeBytes: number } & ({ data: string; encoding: "utf-8" | "base64" } | { truncated: true });
+
+/** `output-limit`: it wrote more than `limits.outputBytes`, and was killed unless it had ended by then. */
+export type RunReason = ProcessExit["reason"] | "output-limit";
+
+/** What came of a command. Times in seconds. */
+export interface RunResult {
+  reason: RunReason;
+  exit: { code: number | null; signal: string | null };
+  stdout: CollectedStream;
+  stderr: CollectedStream;
+  cpuSeconds: { user: number; system: number };
+  wallSeconds: number;
+  peakMemoryBytes: number;
+  files: CollectedFile[];
+  /** Whether `files` is only a part of what matched. */
+  filesTruncated: boolean;
+}
+
+/** A DomainError as it is stored. */
+export interface RunProblem {
+  code: ErrorCode;
+  detail: string;
+  members: Record<string, unknown>;
+  faults: InputFault[];
+}
+
+export interface RunRow {
+  id: string;
+  caller: string;
+  state: RunState;
+  root: string;
+  labels: Record<string, string>;
+  sandboxId: string | null;
+  result: RunResult | null;
+  problem: RunProblem | null;
+  createdAt: number;
+  startedAt: number | null;
+  endedAt: number | null;
+}
+
+export interface RunFilter {
+  after: string | null;
+  limit: number;
+  states: readonly RunState[];
+  labels: Readonly<Record<string, string>>;
+}
+
+export interface RunStore {
+  insert(row: RunRow, input: RunInput): void;
+  get(id: string): RunRow | null;
+  /** What was asked for; null once the run is over. */
+  input(id: string): RunInput | null;
+  /** Writes state, sandbox, result, problem and times; drops the input of one that is over. */
+  update(row: RunRow): void;
+  /** Oldest first, without their results. */
+  list(filter: RunFilter): RunRow[];
+  /** Those that wait or are under way, oldest first. */
+  unfinished(): RunRow[];
+  /** Drops those that ended before `since`, and of the others all but the newest `count` with `bytes` of results together. */
+  prune(since: number, count: number, bytes: number): void;
+}

@@ -1,0 +1,243 @@
+import { DomainError } from "./errors.ts";
+import { newId } from "./ids.ts";
+import type { Persistence, RootDirectory } from "./ports.ts";
+import type { RunFilter, RunInput, RunRow, RunStore } from "./run.ts";
+import { planOf } from "./run-definitions.ts";
+import { problemOf, RunExecution, type RunRooms, removed } from "./run-execution.ts";
+import { RunQueue } from "./run-queue.ts";
+
+/** How long what came of a run is kept, how many, and how many bytes of results in all. */
+const keptMilliseconds = 3_600_000;
+const keptRuns = 1_000;
+const keptBytes = 268_435_456;
+const pruneMilliseconds = 60_000;
+
+export interface RunsRoom extends RunRooms {
+  store: RunStore;
+  persistence: Persistence;
+  roots: RootDirectory;
+  /** The most that run at once, and that wait. */
+  concurrency: number;
+  queueLength: number;
+}
+
+/** A run, and where in the queue it is: 1 for the next; null where it does not wait. */
+export interface Run extends RunRow {
+  position: number | null;
+}
+
+interface Live {
+  row: RunRow;
+  controller: AbortController;
+  done: PromiseWithResolvers<void>;
+}
+
+class Cancelled extends Error {}
+
+/** The job service: takes runs, lets so many run at once as it may, in fair turns, and keeps what came of them for a while. */
+export class Runs {
+  readonly #room: RunsRoom;
+  readonly #queue = new RunQueue();
+  /** Those that wait or are under way. */
+  readonly #live = new Map<string, Live>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #pruning: NodeJS.Timeout;
+  #closed = false;
+
+  constructor(room: RunsRoom) {
+    this.#room = room;
+    this.#pruning = setInterval(() => this.#prune(), pruneMilliseconds).unref();
+  }
+
+  /**
+   * Takes runs, all of them or none; each waits for its turn or begins at once.
+   * @param caller whose turn they take
+   * @param pointerOf where in the request the run of this index stands (RFC 6901)
+   * @throws DomainError `invalid-definition`, `root-not-found`, `root-not-ready`, `run-queue-full`
+   */
+  async submit(inputs: readonly RunInput[], caller: string, pointerOf = (_index: number): string => ""): Promise<Run[]> {
+    for (const [index, input] of inputs.entries()) check(input, pointerOf(index));
+    for (const root of new Set(inputs.map(({ root = "default" }) => root))) await this.#resolve(root);
+    if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
+    this.#makeRoom(inputs.length);
+    const rows = inputs.map((input): RunRow => {
+      const { root = "default", labels = {} } = input;
+      const nothing = { sandboxId: null, result: null, problem: null, startedAt: null, endedAt: null };
+      return { id: newId(), caller, state: "queued", root, labels, createdAt: Date.now(), ...nothing };
+    });
+    this.#room.persistence.transaction(() => {
+      for (const [index, row] of rows.entries()) this.#room.store.insert(row, inputs[index] as RunInput);
+    });
+    for (const row of rows) this.#enqueue(row);
+    this.#fill();
+    await this.#room.persistence.durable();
+    return rows.map(({ id }) => this.get(id));
+  }
+
+  /** @throws DomainError `run-not-found` */
+  get(id: string): Run {
+    const row = this.#live.get(id)?.row ?? this.#room.store.get(id);
+    if (row === null) throw new DomainError("run-not-found", `there is no run ${id}, or it ended too long ago`);
+    return this.#placed(row);
+  }
+
+  /** One page, oldest first, without results; and the cursor of the next one. */
+  list(filter: RunFilter): { items: Run[]; nextCursor: string | null } {
+    const rows = this.#room.store.list({ ...filter, limit: filter.limit + 1 });
+    const page = rows.slice(0, filter.limit);
+    return { items: page.map((row) => this.#placed(row)), nextCursor: rows.length > filter.limit ? (page.at(-1)?.id ?? null) : null };
+  }
+
+  /** The run once it is over, or as it is when the signal aborts. @throws DomainError `run-not-found` */
+  async wait(id: string, signal: AbortSignal): Promise<Run> {
+    const live = this.#live.get(id);
+    if (live !== undefined && !signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const stop = () => resolve();
+      signal.addEventListener("abort", stop, { once: true });
+      await Promise.race([live.done.promise, promise]);
+      signal.removeEventListener("abort", stop);
+    }
+    return this.get(id);
+  }
+
+  /** Takes it out of the queue, or ends it; resolves when nothing of it is left. One that is over stays as it is. @throws DomainError `run-not-found` */
+  async cancel(id: string): Promise<Run> {
+    const live = this.#live.get(id);
+    if (live !== undefined) {
+      if (this.#queue.remove(live.row.caller, id)) await this.#end(live, { state: "cancelled" });
+      else live.controller.abort(new Cancelled("the run was cancelled"));
+      await live.done.promise;
+    }
+    return this.get(id);
+  }
+
+  /**
+   * For the daemon's start, once sandboxes are recovered: what was under way when the last daemon ended has failed, and its sandbox is
+   * removed; what waited waits again.
+   */
+  async recover(): Promise<void> {
+    const unfinished = this.#room.store.unfinished();
+    const problem = problemOf(new DomainError("run-interrupted", "the daemon ended while the run was under way"));
+    for (const row of unfinished.filter(({ state }) => state === "running")) {
+      await removed(this.#room, row.sandboxId ?? sandboxName(row.id));
+      this.#room.store.update({ ...row, state: "failed", sandboxId: null, problem, endedAt: Date.now() });
+    }
+    this.#prune();
+    for (const row of unfinished) if (row.state === "queued") this.#enqueue(row);
+    await this.#room.persistence.durable();
+    this.#fill();
+  }
+
+  /** For the daemon's end: what is under way fails, and its sandbox is removed; what waits is left to the next daemon. */
+  async shutDown(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#pruning);
+    const reason = new DomainError("run-interrupted", "the daemon was stopped while the run was under way");
+    for (const { row, controller, done } of this.#live.values()) {
+      if (row.state === "running") controller.abort(reason);
+      else done.resolve();
+    }
+    await Promise.all(this.#running);
+  }
+
+  #placed(row: RunRow): Run {
+    return { ...row, position: this.#queue.position(row.caller, row.id) };
+  }
+
+  async #resolve(root: string): Promise<void> {
+    try {
+      await this.#room.roots.resolve(root);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      const faults = [{ pointer: "/root", detail: error.message }];
+      throw new DomainError(error.code, error.message, { faults, members: error.members, cause: error });
+    }
+  }
+
+  #makeRoom(count: number): void {
+    const { concurrency, queueLength } = this.#room;
+    const free = concurrency - this.#running.size + queueLength - this.#queue.length;
+    if (count > free)
+      throw new DomainError("run-queue-full", `${this.#queue.length} runs wait, and ${queueLength} may; ${count} more find no room`, {
+        members: { waiting: this.#queue.length, running: this.#running.size },
+      });
+  }
+
+  #enqueue(row: RunRow): void {
+    this.#live.set(row.id, { row, controller: new AbortController(), done: Promise.withResolvers() });
+    this.#queue.add(row.caller, row.id);
+  }
+
+  /** Begins as many as may run. */
+  #fill(): void {
+    while (!this.#closed && this.#running.size < this.#room.concurrency) {
+      const id = this.#queue.take();
+      const live = id === null ? undefined : this.#live.get(id);
+      if (live === undefined) return;
+      live.row = { ...live.row, state: "running", startedAt: Date.now() };
+      this.#room.store.update(live.row);
+      const work: Promise<void> = this.#run(live).finally(() => {
+        this.#running.delete(work);
+        this.#fill();
+      });
+      this.#running.add(work);
+    }
+  }
+
+  async #run(live: Live): Promise<void> {
+    const { row, controller } = live;
+    const launched = (sandboxId: string) => {
+      live.row = { ...live.row, sandboxId };
+      this.#room.store.update(live.row);
+    };
+    let end: Partial<RunRow>;
+    try {
+      const input = this.#room.store.input(row.id);
+      if (input === null) throw new Error("a run has no input");
+      const outcome = await new RunExecution(this.#room, planOf(input), controller.signal).execute(sandboxName(row.id), launched);
+      end = { state: "ended", ...outcome };
+    } catch (error) {
+      end = error instanceof Cancelled ? { state: "cancelled" } : { state: "failed", problem: this.#problem(row, error) };
+    }
+    await this.#end(live, end);
+  }
+
+  async #end(live: Live, end: Partial<RunRow>): Promise<void> {
+    live.row = { ...live.row, sandboxId: null, endedAt: Date.now(), ...end };
+    try {
+      this.#room.store.update(live.row);
+      this.#prune();
+      await this.#room.persistence.durable();
+    } catch (error) {
+      this.#room.log.error({ err: error, run: live.row.id }, "the end of a run could not be stored");
+    }
+    this.#live.delete(live.row.id);
+    live.done.resolve();
+    this.#room.log.info({ run: live.row.id, state: live.row.state, reason: live.row.result?.reason ?? null }, "run over");
+  }
+
+  #problem(row: RunRow, error: unknown): RunRow["problem"] {
+    const problem = problemOf(error);
+    if (problem !== null) return problem;
+    this.#room.log.error({ err: error, run: row.id }, "a run failed unexpectedly");
+    return { code: "internal", detail: "an unexpected failure; the daemon's log has the cause", members: {}, faults: [] };
+  }
+
+  #prune(): void {
+    this.#room.store.prune(Date.now() - keptMilliseconds, keptRuns, keptBytes);
+  }
+}
+
+const sandboxName = (id: string): string => `run-${id}`;
+
+/** @throws DomainError of `planOf`, whose faults point into the request */
+const check = (input: RunInput, pointer: string): void => {
+  try {
+    planOf(input);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    const faults = error.faults.map((fault) => ({ ...fault, pointer: `${pointer}${fault.pointer}` }));
+    throw new DomainError(error.code, error.message, { faults, members: error.members, cause: error });
+  }
+};

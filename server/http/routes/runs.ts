@@ -1,0 +1,167 @@
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import type { ErrorCode } from "../../domain/errors.ts";
+import type { RunInput } from "../../domain/run.ts";
+import { cursorOf, positionOf } from "../cursors.ts";
+import { abortedBy } from "../departures.ts";
+import * as schemas from "../schemas/runs.ts";
+import { problemResponses } from "../schemas/shared.ts";
+import type { Services } from "../services.ts";
+
+const tags = ["runs"];
+
+const description = `A sandbox named run-ID is made, the files are put in, the command runs in it and gets stdin, what \`collect\` names is taken out, and the sandbox is
+deleted with all that the command left running. Its main process only holds the namespaces; the command is a process beside it, whose time the supervisor keeps.
+So many run at once as \`--run-concurrency\` says; the others wait, and callers take turns. A run goes on when its caller goes away; DELETE ends it. What came of it is kept for an hour,
+of the newest 1,000 (and 256 MiB in all), also across a restart of the daemon. A command that fails is no problem: its exit is data.
+With wait, 200 when it is over by then, and a run that could not be run answers with its problem; else 202.`;
+
+const inputCodes: readonly ErrorCode[] = [
+  "invalid-request",
+  "invalid-definition",
+  "unsupported",
+  "root-not-found",
+  "root-not-ready",
+  "run-queue-full",
+  "idempotency-key-reused",
+];
+/** What a run that was waited for can have failed of. */
+const failureCodes: readonly ErrorCode[] = [
+  "command-not-found",
+  "command-not-executable",
+  "working-directory-invalid",
+  "name-taken",
+  "sandbox-not-found",
+  "run-not-found",
+  "state-conflict",
+  "process-limit",
+  "process-lost",
+  "process-not-found",
+  "is-a-directory",
+  "not-a-directory",
+  "path-invalid",
+  "path-on-other-mount",
+  "file-permission",
+  "no-space",
+  "file-failed",
+  "files-busy",
+  "files-interrupted",
+  "launch-failed",
+  "host-not-ready",
+  "launcher-unavailable",
+  "deadline-exceeded",
+  "run-interrupted",
+];
+
+/** One-shot jobs: send, wait, look, list, cancel. */
+export const runRoutes =
+  ({ runs }: Services): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.post(
+      "/v1/runs",
+      {
+        schema: {
+          tags,
+          operationId: "createRun",
+          summary: "Run one command in a sandbox of its own and give back what came of it",
+          description,
+          querystring: schemas.RunWaitQuery,
+          body: schemas.RunBody,
+          response: {
+            200: schemas.RunReportBody,
+            202: schemas.RunReportBody,
+            ...problemResponses(...inputCodes, ...failureCodes),
+          },
+        },
+      },
+      async (request, reply) => {
+        const gone = abortedBy(reply);
+        const [taken] = await runs.submit([request.body as RunInput], request.caller);
+        const id = taken?.id ?? "";
+        const milliseconds = schemas.runWaitMilliseconds(request.query.wait);
+        const run = await runs.wait(id, AbortSignal.any([gone, AbortSignal.timeout(milliseconds)]));
+        if (milliseconds > 0 && run.state === "failed" && run.problem !== null) throw schemas.runFailure(run.problem);
+        const over = milliseconds > 0 && run.endedAt !== null;
+        return reply
+          .code(over ? 200 : 202)
+          .header("location", `/v1/runs/${id}`)
+          .send(schemas.runBody(run));
+      },
+    );
+
+    app.post(
+      "/v1/runs/batch",
+      {
+        schema: {
+          tags,
+          operationId: "createRuns",
+          summary: "Send many runs with the same root",
+          description: "All of them are taken, or none. Each is then a run as any other, and is waited for by its id.",
+          body: schemas.BatchBody,
+          response: { 202: schemas.BatchReply, ...problemResponses(...inputCodes) },
+        },
+      },
+      async (request, reply) => {
+        const { root = "default", runs: inputs } = request.body;
+        const taken = await runs.submit(
+          inputs.map((input) => ({ ...input, root }) as RunInput),
+          request.caller,
+          (index) => `/runs/${index}`,
+        );
+        return reply.code(202).send({ items: taken.map(schemas.runSummaryBody) });
+      },
+    );
+
+    app.get(
+      "/v1/runs",
+      {
+        schema: {
+          tags,
+          operationId: "listRuns",
+          summary: "List runs, oldest first, without what came of them",
+          querystring: schemas.RunQuery,
+          response: { 200: schemas.RunList, ...problemResponses("invalid-request") },
+        },
+      },
+      async (request) => {
+        const { limit, cursor, state = [], label = [] } = request.query;
+        const labels = Object.fromEntries(label.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]));
+        const { items, nextCursor } = runs.list({ limit, after: positionOf(cursor), states: state, labels });
+        return { items: items.map(schemas.runSummaryBody), nextCursor: cursorOf(nextCursor) };
+      },
+    );
+
+    app.get(
+      "/v1/runs/:run",
+      {
+        schema: {
+          tags,
+          operationId: "getRun",
+          summary: "Look at a run, or wait for its end",
+          description: "One that failed is shown with its problem.",
+          params: schemas.RunPath,
+          querystring: schemas.RunWaitQuery,
+          response: { 200: schemas.RunReportBody, ...problemResponses("invalid-request", "run-not-found") },
+        },
+      },
+      async (request, reply) => {
+        const milliseconds = schemas.runWaitMilliseconds(request.query.wait);
+        const signal = AbortSignal.any([abortedBy(reply), AbortSignal.timeout(milliseconds)]);
+        return schemas.runBody(await runs.wait(request.params.run, signal));
+      },
+    );
+
+    app.delete(
+      "/v1/runs/:run",
+      {
+        schema: {
+          tags,
+          operationId: "cancelRun",
+          summary: "Cancel a run; answers when nothing of it is left on the host",
+          description: "One that waits leaves the queue, one that is under way is killed; one that is over stays as it is.",
+          params: schemas.RunPath,
+          response: { 200: schemas.RunReportBody, ...problemResponses("invalid-request", "run-not-found") },
+        },
+      },
+      async (request) => schemas.runBody(await runs.cancel(request.params.run)),
+    );
+  };

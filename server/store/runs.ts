@@ -1,0 +1,100 @@
+import type { RunFilter, RunInput, RunRow, RunState, RunStore } from "../domain/run.ts";
+import type { Database } from "./database.ts";
+
+interface Stored {
+  id: string;
+  caller: string;
+  state: RunState;
+  root: string;
+  labels: string;
+  sandbox_id: string | null;
+  result: string | null;
+  problem: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+}
+
+const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
+
+const rowOf = (stored: Stored): RunRow => ({
+  id: stored.id,
+  caller: stored.caller,
+  state: stored.state,
+  root: stored.root,
+  labels: JSON.parse(stored.labels),
+  sandboxId: stored.sandbox_id,
+  result: stored.result === null ? null : JSON.parse(stored.result),
+  problem: stored.problem === null ? null : JSON.parse(stored.problem),
+  createdAt: stored.created_at,
+  startedAt: stored.started_at,
+  endedAt: stored.ended_at,
+});
+
+/** All but what may be large. */
+const columns = "id, caller, state, root, labels, sandbox_id, problem, created_at, started_at, ended_at";
+
+export class RunTable implements RunStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  insert({ id, caller, state, root, labels, createdAt }: RunRow, input: RunInput): void {
+    const sql = "INSERT INTO runs (id, caller, state, root, labels, input, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    this.#database.prepare<unknown[], never>(sql).run(id, caller, state, root, json(labels), json(input), createdAt);
+  }
+
+  get(id: string): RunRow | null {
+    const stored = this.#database.prepare<[string], Stored>(`SELECT ${columns}, result FROM runs WHERE id = ?`).get(id);
+    return stored === undefined ? null : rowOf(stored);
+  }
+
+  input(id: string): RunInput | null {
+    const sql = "SELECT input FROM runs WHERE id = ?";
+    const input = this.#database.prepare<[string], { input: string | null }>(sql).get(id)?.input ?? null;
+    return input === null ? null : JSON.parse(input);
+  }
+
+  update({ id, state, sandboxId, result, problem, startedAt, endedAt }: RunRow): void {
+    const text = json(result);
+    const sql = `UPDATE runs SET state = ?, sandbox_id = ?, result = ?, problem = ?, bytes = ?, started_at = ?, ended_at = ?,
+      input = iif(? IS NULL, input, NULL) WHERE id = ?`;
+    const values = [state, sandboxId, text, json(problem), Buffer.byteLength(text ?? ""), startedAt, endedAt, endedAt, id];
+    this.#database.prepare<unknown[], never>(sql).run(...values);
+  }
+
+  list({ after, limit, states, labels }: RunFilter): RunRow[] {
+    const conditions = ["id > ?"];
+    const values: unknown[] = [after ?? ""];
+    if (states.length > 0) {
+      conditions.push(`state IN (${states.map(() => "?").join(", ")})`);
+      values.push(...states);
+    }
+    for (const [key, value] of Object.entries(labels)) {
+      conditions.push("EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ? AND value = ?)");
+      values.push(key, value);
+    }
+    return this.#database
+      .prepare<unknown[], Stored>(`SELECT ${columns}, NULL AS result FROM runs WHERE ${conditions.join(" AND ")} ORDER BY id LIMIT ?`)
+      .all(...values, limit)
+      .map(rowOf);
+  }
+
+  unfinished(): RunRow[] {
+    return this.#database
+      .prepare<[], Stored>(`SELECT ${columns}, NULL AS result FROM runs WHERE ended_at IS NULL ORDER BY id`)
+      .all()
+      .map(rowOf);
+  }
+
+  prune(since: number, count: number, bytes: number): void {
+    const sql = `DELETE FROM runs WHERE id IN (
+      SELECT id FROM (
+        SELECT id, ended_at, row_number() OVER newest AS place, sum(bytes) OVER newest AS total
+        FROM runs WHERE ended_at IS NOT NULL WINDOW newest AS (ORDER BY ended_at DESC, id DESC)
+      ) WHERE ended_at < ? OR place > ? OR total > ?)`;
+    this.#database.prepare<[number, number, number], never>(sql).run(since, count, bytes);
+  }
+}
