@@ -24,8 +24,11 @@ export interface RunPlan {
   outputBytes: number;
 }
 
-const bytesOf = (content: Content): Buffer => (typeof content === "string" ? Buffer.from(content) : Buffer.from(content.base64, "base64"));
+const bytesOf = (content: Content): Buffer =>
+  typeof content === "string" ? Buffer.from(content) : Buffer.from(content.base64 ?? "", "base64");
 
+/** Characters of a name that a pointer repeats. */
+const pointerLength = 256;
 const escaped = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
 
 const pathFault = (path: string): string | null => {
@@ -34,11 +37,15 @@ const pathFault = (path: string): string | null => {
   return path.split("/").includes("..") ? 'must not have ".." in it' : null;
 };
 
-const pathFaults = ({ files = {}, collect = [] }: RunInput): InputFault[] => {
-  const faults: InputFault[] = [];
-  for (const path of Object.keys(files)) {
+const contentFaults = (content: Content | undefined, pointer: string): InputFault[] =>
+  typeof content === "object" && content.base64 === undefined ? [{ pointer: `${pointer}/base64`, detail: "is required" }] : [];
+
+const faultsOf = ({ stdin, files = {}, collect = [] }: RunInput): InputFault[] => {
+  const faults = contentFaults(stdin, "/stdin");
+  for (const [path, content] of Object.entries(files)) {
+    const pointer = `/files/${escaped(path).slice(0, pointerLength)}`;
     const detail = pathFault(path) ?? (path.endsWith("/") ? "must name a file" : null);
-    if (detail !== null) faults.push({ pointer: `/files/${escaped(path)}`, detail });
+    faults.push(...(detail === null ? [] : [{ pointer, detail }]), ...contentFaults(content, pointer));
   }
   for (const [index, pattern] of collect.entries()) {
     const detail = pathFault(pattern);
@@ -66,7 +73,7 @@ export const planOf = (input: RunInput): RunPlan => {
     timeoutSeconds,
     outputBytes: outputBytes + heldBeyondBytes,
   };
-  const faults = pathFaults(input);
+  const faults = faultsOf(input);
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   const whole = completeProcess(process, completeDefinition({ root, limits }, "run", "run"));

@@ -1,7 +1,6 @@
 /** A one-shot job: its types, and what the domain needs for it from the store. */
 import type { DefinitionInput } from "./definition.ts";
 import type { ErrorCode, InputFault } from "./errors.ts";
-import type { ProcessExit } from "./process.ts";
 import type { CollectedStream } from "./process-results.ts";
 
 /** `ended`: the command ended, however that was; `failed`: it could not be run, or nobody saw its end. */
@@ -9,7 +8,7 @@ export const runStates = ["queued", "running", "ended", "failed", "cancelled"] a
 export type RunState = (typeof runStates)[number];
 
 /** Bytes as they arrive: text, or base64. */
-export type Content = string | { base64: string };
+export type Content = string | { base64?: string };
 
 /** What arrives: either `command` or `script`, which the root's /bin/sh runs. */
 export interface RunInput {
@@ -18,7 +17,7 @@ export interface RunInput {
   script?: string;
   stdin?: Content;
   /** By absolute path. */
-  files?: Record<string, string | { base64: string; mode?: string }>;
+  files?: Record<string, string | { base64?: string; mode?: string }>;
   /** Patterns of absolute paths. */
   collect?: string[];
   env?: Record<string, string>;
@@ -33,7 +32,8 @@ export interface RunInput {
 export type CollectedFile = { path: string; sizeBytes: number } & ({ data: string; encoding: "utf-8" | "base64" } | { truncated: true });
 
 /** `output-limit`: it wrote more than `limits.outputBytes`, and was killed unless it had ended by then. */
-export type RunReason = ProcessExit["reason"] | "output-limit";
+export const runReasons = ["exited", "signaled", "timed-out", "out-of-memory", "output-limit"] as const;
+export type RunReason = (typeof runReasons)[number];
 
 /** What came of a command. Times in seconds. */
 export interface RunResult {

@@ -54,8 +54,8 @@ const isOfType = (value: unknown, type: string): boolean => {
   return typeof value === type;
 };
 
-/** Texts in which anything but NUL is right: arguments, values of the environment and of labels. */
-const isFreeText = (pointer: string): boolean => /^\/(command|env|labels)\//.test(pointer);
+/** Texts in which anything but NUL is right: arguments, values of the environment and of labels, what a command reads. */
+const isFreeText = (pointer: string): boolean => /^(\/runs\/0)?\/(stdin$|(command|env|labels)\/)/.test(pointer);
 
 /** Written by hand into the JSON: a number beyond what a double holds. */
 export const hugeNumber = "@1e400@";

@@ -119,6 +119,12 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/sandboxes/box/kill"],
   ["DELETE", "/v1/sandboxes/box"],
   ["GET", "/v1/sandboxes"],
+  ["POST", "/v1/runs", { command: ["/bin/sleep", "60"] }],
+  ["POST", "/v1/runs?wait=true", { command: ["/bin/bash", "-c", "echo x >out/y"], cwd: "/job", collect: ["/job/out/*"] }],
+  ["POST", "/v1/runs/batch", { runs: [{ command: ["/bin/bash", "-c", ":"] }] }],
+  ["GET", "/v1/runs"],
+  ["GET", "/v1/runs/RUN"],
+  ["DELETE", "/v1/runs/RUN"],
   ["POST", "/v1/roots", { name: "later", source: { kind: "copy", binaries: ["/bin/ls"] } }],
   ["POST", "/v1/roots?wait=true", { name: "now", source: { kind: "copy", binaries: ["/bin/ls"] } }],
   ["GET", "/v1/roots"],
@@ -142,9 +148,13 @@ const operationOf = (method: string, url: string): Operation | undefined => {
 describe("answers", () => {
   it("fit the contract, for a call of every operation", async () => {
     const called = new Set<string>();
-    const seen = { PID: "", OPERATION: "", PROCESS: "" };
+    const seen = { PID: "", OPERATION: "", PROCESS: "", RUN: "" };
     for (const [method, path, body] of calls) {
-      const url = path.replace("PID", seen.PID).replace("OPERATION", seen.OPERATION).replace("PROCESS", seen.PROCESS);
+      const url = path
+        .replace("PID", seen.PID)
+        .replace("OPERATION", seen.OPERATION)
+        .replace("PROCESS", seen.PROCESS)
+        .replace("RUN", seen.RUN);
       const operation = operationOf(method, url) as Operation;
       called.add(nameOf(operation));
       const reply = await daemon.request(method, url, body);
@@ -155,6 +165,7 @@ describe("answers", () => {
       if (schema) expect(faultsOf(schema as Schema, reply.body), `${method} ${url}`).toBe("");
       if (method === "POST" && /\/processes(\?|$)/.test(url)) seen.PROCESS = reply.body.id;
       if (reply.body?.process?.pid) seen.PID = `${reply.body.process.pid}`;
+      if (url === "/v1/runs" && method === "POST") seen.RUN = reply.body.id;
       if (url === "/v1/operations") seen.OPERATION = reply.body.items[0].id;
     }
     expect(operations.filter((each) => !isEndless(each) && !called.has(nameOf(each))).map(nameOf)).toEqual([]);

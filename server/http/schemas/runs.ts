@@ -1,6 +1,6 @@
 import { type Static, Type } from "typebox";
 import { DomainError } from "../../domain/errors.ts";
-import { type RunProblem, runStates } from "../../domain/run.ts";
+import { type RunProblem, type RunReason, runReasons, runStates } from "../../domain/run.ts";
 import { defaultTimeoutSeconds } from "../../domain/run-definitions.ts";
 import { type RunReport, type RunSummary, runReport, runSummary } from "../../domain/run-reports.ts";
 import type { Run } from "../../domain/runs.ts";
@@ -13,14 +13,13 @@ const strict = { additionalProperties: false } as const;
 const textLength = 786_432;
 const base64 = Type.String({ pattern: "^[A-Za-z0-9+/]*={0,2}$", maxLength: 983_040 });
 
-/** Text, or an object with its bytes as base64 and what else is to be said of it. */
+/** Text, or an object with its bytes as base64 (which the domain asks for) and what else is to be said of it. */
 const content = (members: Record<string, unknown>, description: string) =>
-  Type.Unsafe<string | { base64: string; mode?: string }>({
+  Type.Unsafe<string | { base64?: string; mode?: string }>({
     type: ["string", "object"],
     pattern: "^[^\\u0000]*$",
     maxLength: textLength,
     properties: { base64, ...members },
-    required: ["base64"],
     additionalProperties: false,
     description,
   });
@@ -43,7 +42,7 @@ const members = {
   script: StartBody.properties.script,
   stdin: Type.Optional(content({}, "What the command reads from its stdin, which is then closed. /dev/null by default.")),
   files: Type.Optional(
-    Type.Record(Type.String({ pattern: "^/[^\\u0000]*$" }), content({ mode }, "Text, or base64 and a mode."), {
+    Type.Record(Type.String({ pattern: "^[^\\u0000]+$" }), content({ mode }, "Text, or base64 and a mode."), {
       ...strict,
       maxProperties: 256,
       description: "Put in before the command begins, by absolute path, as the run's user; missing directories are made.",
@@ -158,7 +157,7 @@ export const RunReportBody = named(
   Type.Object(
     {
       ...summary,
-      reason: Nullable(OneOf(["exited", "signaled", "timed-out", "out-of-memory", "output-limit"])),
+      reason: Type.Unsafe<RunReason | null>({ type: ["string", "null"], enum: [...runReasons, null] }),
       exit: Nullable(Type.Object({ code: Nullable(Type.Integer()), signal: Nullable(Type.String()) })),
       stdout: stream,
       stderr: stream,
