@@ -93,6 +93,14 @@ describe("a run", () => {
     });
   });
 
+  it("that leaves as many processes as it may is collected from all the same, and they are gone with it", async () => {
+    const script = "echo here > out/x; for i in {1..100}; do sleep 600 >/dev/null 2>&1 & done; exit 3";
+    const job = { command: bash(script), cwd: "/job", files: { "/job/a": "" }, collect: ["/job/out/x"], limits: { pids: 16 } };
+    const report = await run(job);
+    expect(report).toMatchObject({ state: "ended", problem: null, files: [{ data: "here\n" }] });
+    await until("only the launcher", () => host.processes().length === 1);
+  });
+
   it("that cannot begin is a problem where it is waited for, else it has failed with the same", async () => {
     const refused = await post({ command: ["/nope"] });
     expect([refused.status, refused.body.code, refused.body.errors[0].pointer]).toEqual([422, "command-not-found", "/command/0"]);
