@@ -66,7 +66,7 @@ static void find_mounts(char v2[PATH_MAX], char v1[3][PATH_MAX]) {
       snprintf(v2, PATH_MAX, "%s", entry->mnt_dir);
     if (strcmp(entry->mnt_type, "cgroup") == 0)
       for (int i = 0; i < 3; i++)
-        if (has_word(entry->mnt_opts, controllers[i]))
+        if (!v1[i][0] && has_word(entry->mnt_opts, controllers[i]))
           snprintf(v1[i], PATH_MAX, "%s", entry->mnt_dir);
   }
   endmntent(mounts);
