@@ -21,12 +21,14 @@ export class Instances implements SupervisorListener {
     room.supervisors.listen(this);
   }
 
-  /** Attaches in the background to a sandbox that was just launched. */
+  /** Attaches in the background to a sandbox that was just launched, once whoever asked for it is answered. */
   follow(id: string): void {
-    this.#room.supervisors.attach(id).then(
-      (attached) => this.#guard(id, () => this.apply(id, attached)),
-      (error: Error) => this.lost(id, error.message),
-    );
+    setImmediate(() => {
+      this.#room.supervisors.attach(id).then(
+        (attached) => this.#guard(id, () => this.apply(id, attached)),
+        (error: Error) => this.lost(id, error.message),
+      );
+    });
   }
 
   /** Takes in what ATTACH found: an end that happened while nobody listened. */
