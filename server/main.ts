@@ -1,4 +1,219 @@
-/** The entry: `node server/main.ts`. */
-import { main } from "./daemon.ts";
+/** The composition root: builds the rooms, recovers, listens, shuts down. Nothing else knows all of them. */
+import { type Logger, pino } from "pino";
+import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
+import { Files } from "./domain/files.ts";
+import { deadlines } from "./domain/lifecycle.ts";
+import { LiveProcesses } from "./domain/live-processes.ts";
+import { NamespaceIndex } from "./domain/namespaces.ts";
+import { Operations } from "./domain/operations.ts";
+import { logChecks } from "./domain/preflight.ts";
+import { ProcessRecords } from "./domain/process-records.ts";
+import { Processes } from "./domain/processes.ts";
+import { Recovery } from "./domain/recovery.ts";
+import { Roots } from "./domain/roots.ts";
+import { Runs } from "./domain/runs.ts";
+import type { SandboxRoom } from "./domain/sandbox-room.ts";
+import { Sandboxes } from "./domain/sandboxes.ts";
+import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
+import { DaemonInfo } from "./host/daemon-info.ts";
+import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
+import { PrometheusMeasurements } from "./host/measurements.ts";
+import { releaseStartMemory } from "./host/memory.ts";
+import { HostPreflight } from "./host/preflight.ts";
+import { Proc } from "./host/proc.ts";
+import { HostRootBuilder } from "./host/root-builder.ts";
+import { StateDirectories } from "./host/sandbox-directories.ts";
+import { ensureToken } from "./host/token.ts";
+import { type AccessPolicy, digestOf } from "./http/access.ts";
+import { buildApp } from "./http/app.ts";
+import { version } from "./http/documentation.ts";
+import { Listeners, SocketTakenError } from "./http/listeners.ts";
+import { loggerOptions } from "./logging.ts";
+import { DaemonLock, LockedError } from "./store/daemon-lock.ts";
+import { Database } from "./store/database.ts";
+import { EventStore } from "./store/events.ts";
+import { IdempotencyTable } from "./store/idempotency.ts";
+import { SqlOperationStore } from "./store/operations.ts";
+import { ProcessTable } from "./store/processes.ts";
+import { SqlRootStore } from "./store/roots.ts";
+import { RunTable } from "./store/runs.ts";
+import { SandboxTable } from "./store/sandboxes.ts";
+import { FileAgentClients } from "./supervisor/file-agents.ts";
+import { LauncherClient } from "./supervisor/launcher.ts";
+import { ProcessClients } from "./supervisor/processes.ts";
+import { SupervisorClients } from "./supervisor/supervisors.ts";
+
+/** Milliseconds that running requests get to finish after TERM, and that the whole end may take. */
+const finishMilliseconds = 3_000;
+const endMilliseconds = 4_500;
+
+const run = async (config: Config, logger: Logger): Promise<void> => {
+  const gid = groupId("unshared");
+  ensureStateDirectory(config.stateDir);
+  const lock = new DaemonLock(config.stateDir);
+  ensureRunDirectory(config.runDir, gid);
+  const token = ensureToken(config.tokenFile);
+
+  const database = new Database(`${config.stateDir}/state.db`);
+  const events = new EventStore(database);
+  const store = new SandboxTable(database);
+  const processTable = new ProcessTable(database);
+  const proc = new Proc();
+  const bootId = proc.bootId();
+  const launcher = new LauncherClient(
+    { program: config.supervisor, ...config, launchMilliseconds: deadlines.starting ?? 0 },
+    logger.child({ room: "launcher" }),
+  );
+  const supervisors = new SupervisorClients(config.runDir, logger.child({ room: "supervisors" }));
+  const operations = new Operations(new SqlOperationStore(database), database, logger.child({ room: "operations" }));
+  const roots = new Roots({
+    store: new SqlRootStore(database),
+    builder: new HostRootBuilder(config.stateDir),
+    operations,
+    persistence: database,
+    events,
+    logger: logger.child({ room: "roots" }),
+  });
+  const measurements = new PrometheusMeasurements(launcher, store);
+  const room: SandboxRoom = {
+    store,
+    events,
+    persistence: database,
+    launcher,
+    supervisors,
+    roots,
+    measurements,
+    records: new ProcessRecords({
+      processes: processTable,
+      events,
+      persistence: database,
+      log: logger.child({ room: "processes" }),
+      bootId,
+    }),
+    log: logger.child({ room: "sandboxes" }),
+    bootId,
+  };
+  const sandboxes = new Sandboxes(room);
+  const files = new Files(room, sandboxes, new FileAgentClients(config.runDir));
+  const processes = new Processes({ ...room, processes: processTable, processSupervisors: new ProcessClients(supervisors) });
+  const liveProcesses = new LiveProcesses(room, processTable, new HostCgroupProcesses());
+  const runs = new Runs({
+    sandboxes,
+    processes,
+    files,
+    roots,
+    store: new RunTable(database),
+    persistence: database,
+    concurrency: config.runConcurrency,
+    queueLength: config.runQueue,
+    log: logger.child({ room: "runs" }),
+  });
+  const namespaces = new NamespaceIndex(store, proc, () => launcher.lastFacts()?.hostInodes ?? null);
+  const info = new DaemonInfo({
+    config,
+    version,
+    sqlite: database.sqliteVersion(),
+    bootId,
+    launcher,
+    store,
+    preflight: new HostPreflight(launcher, config.stateDir),
+  });
+
+  const fromUnix: AccessPolicy["fromUnix"] = new WeakSet();
+  const access: AccessPolicy = { fromUnix, tokenDigest: digestOf(token), tcp: null };
+  const app = await buildApp(
+    {
+      sandboxes,
+      files,
+      archiveLimits: { entries: 100_000, bytes: config.archiveBytes },
+      roots,
+      operations,
+      processes,
+      liveProcesses,
+      runs,
+      namespaces,
+      info,
+      measurements,
+      idempotency: new IdempotencyTable(database),
+      logger,
+    },
+    access,
+  );
+  await app.ready();
+
+  logChecks(logger, await info.preflight());
+  const recovery = await new Recovery(room, sandboxes.instances, new StateDirectories(config.stateDir)).run();
+  logger.info({ recovery }, "recovered");
+  await roots.recover({ defaultRoot: config.defaultRoot });
+  await runs.recover();
+  info.recovered(recovery);
+
+  releaseStartMemory();
+  const listeners = new Listeners(app, fromUnix);
+  try {
+    await listeners.openUnix(config.socket, gid);
+    if (config.listen !== null) {
+      const port = await listeners.openTcp(config.listen.host, config.listen.port);
+      access.tcp = { host: config.listen.host, port };
+    }
+  } catch (error) {
+    // The launcher that was started for the checks above would outlive a daemon that nobody can ask.
+    await Promise.all([listeners.close(0), operations.shutDown(), runs.shutDown()]);
+    await launcher.close();
+    throw error;
+  }
+  logger.info({ socket: config.socket, tcp: access.tcp, pid: process.pid, version }, "listening");
+
+  let ending = false;
+  const end = async (signal: string): Promise<void> => {
+    if (ending) return;
+    ending = true;
+    logger.info({ signal }, "shutting down; sandboxes run on");
+    info.shutDown();
+    const runsEnded = runs.shutDown();
+    processes.outputs.close();
+    setTimeout(() => process.exit(1), endMilliseconds).unref();
+    await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded]);
+    await app.close();
+    await files.shutDown();
+    supervisors.close();
+    await launcher.close();
+    await database.close();
+    lock.release();
+    logger.info("ended");
+    process.exit(0);
+  };
+  process.on("SIGTERM", (signal) => void end(signal));
+  process.on("SIGINT", (signal) => void end(signal));
+};
+
+/** Errors whose message is all that the operator needs. */
+const isExpected = (error: unknown): boolean =>
+  error instanceof LockedError ||
+  error instanceof DirectoryError ||
+  error instanceof SocketTakenError ||
+  (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+
+/** Reads the settings and runs the daemon, or prints what was asked for. Ends the process with 2 for a bad setting, 1 where it cannot start. */
+const main = async (): Promise<void> => {
+  let request: ReturnType<typeof readConfig>;
+  try {
+    request = readConfig(process.argv.slice(2), process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`unshared: ${error.message}\n`);
+    process.exit(2);
+  }
+  if (request.kind === "help") return void process.stdout.write(helpText());
+  if (request.kind === "version") return void process.stdout.write(`${version}\n`);
+  const logger = pino(...(await loggerOptions(request.config)));
+  try {
+    await run(request.config, logger);
+  } catch (error) {
+    if (isExpected(error)) logger.fatal((error as Error).message);
+    else logger.fatal({ err: error }, `the daemon cannot start: ${(error as Error).message}`);
+    process.exit(1);
+  }
+};
 
 await main();
