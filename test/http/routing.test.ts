@@ -16,8 +16,10 @@ afterAll(async () => {
 });
 
 const allMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+/** The methods of every pattern that the path fits: `/v1/runs/batch` is also the run of that name. */
 const answered = (path: string): string[] => {
-  const methods = Object.keys(contract.paths[path] ?? {}).map((method) => method.toUpperCase());
+  const fits = Object.keys(contract.paths).filter((pattern) => new RegExp(`^${pattern.replaceAll(/\{[^}]+\}/g, "[^/]+")}$`).test(path));
+  const methods = fits.flatMap((pattern) => Object.keys(contract.paths[pattern] ?? {})).map((method) => method.toUpperCase());
   return methods.includes("GET") ? [...methods, "HEAD"] : methods;
 };
 
