@@ -208,7 +208,7 @@ static unsigned count_children(const struct launcher *launcher, int state) {
 }
 
 /* Microseconds until a shell is to be prepared, -1 for none. One at start shows whether this machine can do it at all, also where none
- * are wanted; a machine whose cgroups or filters are missing is not tried. */
+ * are wanted; a machine whose cgroups or filter are missing is not tried. */
 static int64_t refill_pause(const struct launcher *launcher, bool probed) {
   unsigned target = launcher->host->ready_target, there = count_children(launcher, READY) + count_children(launcher, PREPARING);
   bool hopeless = launcher->problem.message[0] && !launcher->refill_after_us;
