@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 /* ---- STAT ---- */
@@ -156,12 +155,25 @@ int write_all(int fd, const void *bytes, size_t length) {
   return 0;
 }
 
-int temporary_open(int directory, char temporary[32]) {
-  uint64_t number;
-  if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
-    return -1;
-  snprintf(temporary, 32, TEMPORARY "%016llx", (unsigned long long)number);
-  return openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+bool temporary_name(const struct agent *agent, char name[32]) {
+  const char *asked = fields_get(&agent->fields, "temporary");
+  if (!asked || strncmp(asked, TEMPORARY, strlen(TEMPORARY)) != 0 || strchr(asked, '/')) {
+    errno = EINVAL;
+    return false;
+  }
+  snprintf(name, 32, "%s", asked);
+  return true;
+}
+
+/* The file that grows beside its place, or -1. */
+static int temporary_open(struct agent *agent, int directory) {
+  char name[32];
+  int fd = temporary_name(agent, name) ? openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+  if (fd >= 0) {
+    agent->unfinished.directory = directory;
+    memcpy(agent->unfinished.name, name, sizeof name);
+  }
+  return fd;
 }
 
 int bytes_take(struct agent *agent, int fd, uint64_t *total) {
@@ -204,15 +216,13 @@ void agent_write(struct agent *agent) {
   if (there && (exclusive || S_ISDIR(status.st_mode)))
     errno = exclusive ? EEXIST : EISDIR;
   else if (directory >= 0)
-    fd = temporary_open(directory, agent->unfinished.name);
+    fd = temporary_open(agent, directory);
   if (fd < 0) {
-    agent->unfinished.name[0] = 0;
     agent_error(agent, "write", path);
     fd_close(&directory);
     return;
   }
-  agent->unfinished.directory = directory;
-  agent_ready(agent);
+  agent_done(agent);
   int result = bytes_take(agent, fd, &total);
   if (result == 0 && agent->header.type == END_OF_DATA)
     result = settle(agent, fd, uid, gid, mode, exclusive, name);
@@ -293,10 +303,9 @@ static int copy_file(struct agent *agent, const char *path, const char *to) {
   struct stat status;
   int from = open_regular(agent, path, &status);
   int directory = from < 0 ? -1 : path_parent(agent, to, false, &name);
-  int fd = directory < 0 ? -1 : temporary_open(directory, agent->unfinished.name);
+  int fd = directory < 0 ? -1 : temporary_open(agent, directory);
   int result = -1;
   if (fd >= 0) {
-    agent->unfinished.directory = directory;
     result = copy_bytes(from, fd);
     if (result == 0)
       result = settle(agent, fd, status.st_uid, status.st_gid, status.st_mode, false, name);

@@ -272,7 +272,7 @@ static void plant_all(struct agent *agent, int directory, const char *path) {
   planting.ground.root = openat(directory, agent->unfinished.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (planting.ground.root < 0)
     agent_end(agent);
-  agent_ready(agent);
+  agent_done(agent);
   agent_receive(agent);
   int result = 0;
   char entry[PATH_LIMIT] = "";
@@ -301,16 +301,14 @@ static void plant_all(struct agent *agent, int directory, const char *path) {
 void agent_plant(struct agent *agent) {
   char path[PATH_LIMIT];
   snprintf(path, sizeof path, "%s", fields_get(&agent->fields, "path"));
-  int directory = path_open(agent, path, O_RDONLY | O_DIRECTORY, 0), fd = -1;
-  if (directory >= 0)
-    fd = temporary_open(directory, agent->unfinished.name); /* only for a name that is free */
-  if (fd < 0 || unlinkat(directory, agent->unfinished.name, 0) < 0 || mkdirat(directory, agent->unfinished.name, 0700) < 0) {
-    agent->unfinished.name[0] = 0;
+  char name[32];
+  int directory = path_open(agent, path, O_RDONLY | O_DIRECTORY, 0);
+  if (directory < 0 || !temporary_name(agent, name) || mkdirat(directory, name, 0700) < 0)
     agent_error(agent, "write below", path);
-  } else {
+  else {
     agent->unfinished.directory = directory;
+    memcpy(agent->unfinished.name, name, sizeof name);
     plant_all(agent, directory, path);
   }
-  fd_close(&fd);
   fd_close(&directory);
 }

@@ -78,14 +78,6 @@ void agent_done(struct agent *agent) {
   agent_send(agent, &frame);
 }
 
-void agent_ready(struct agent *agent) {
-  struct frame frame;
-  frame_begin(&frame, DONE, agent->request);
-  frame_put(&frame, "temporary", "%s", agent->unfinished.name);
-  frame_end(&frame);
-  agent_send(agent, &frame);
-}
-
 void agent_data(struct agent *agent, const void *bytes, size_t length) {
   struct wire_header header = {.length = (uint32_t)length + 1, .type = DATA, .version = WIRE_VERSION, .request = agent->request};
   char head[sizeof header + 1];
@@ -181,6 +173,7 @@ void agent_entry(struct agent *agent, int directory, const char *at, const char 
 /* ---- requests ---- */
 
 #define PATH_RULE {"path", RULE_TEXT, 1, PATH_LIMIT - 1, false, false}
+#define TEMPORARY_RULE(optional) {"temporary", RULE_TEXT, sizeof TEMPORARY, 31, optional, false}
 static const struct rule stat_rules[] = {PATH_RULE, {"follow", RULE_NUMBER, 0, 1, false, false}, {0}};
 static const struct rule list_rules[] = {PATH_RULE, {"after", RULE_TEXT, 0, 255, true, false}, {"limit", RULE_NUMBER, 1, 1000, false, false}, {0}};
 static const struct rule read_rules[] = {
@@ -188,14 +181,15 @@ static const struct rule read_rules[] = {
 };
 static const struct rule write_rules[] = {
   PATH_RULE, {"mode", RULE_NUMBER, 0, 07777, false, false}, {"uid", RULE_NUMBER, 0, 65535, false, false}, {"gid", RULE_NUMBER, 0, 65535, false, false},
-  {"parents", RULE_NUMBER, 0, 1, false, false}, {"exclusive", RULE_NUMBER, 0, 1, false, false}, {0},
+  {"parents", RULE_NUMBER, 0, 1, false, false}, {"exclusive", RULE_NUMBER, 0, 1, false, false}, TEMPORARY_RULE(false), {0},
 };
 static const struct rule delete_rules[] = {PATH_RULE, {"recursive", RULE_NUMBER, 0, 1, false, false}, {0}};
 static const struct rule change_rules[] = {
   PATH_RULE, {"op", RULE_TEXT, 1, 16, false, false}, {"to", RULE_TEXT, 1, PATH_LIMIT - 1, true, false}, {"target", RULE_TEXT, 1, PATH_LIMIT - 1, true, false},
   {"mode", RULE_NUMBER, 0, 07777, true, false}, {"uid", RULE_NUMBER, 0, 65535, true, false}, {"gid", RULE_NUMBER, 0, 65535, true, false},
-  {"parents", RULE_NUMBER, 0, 1, true, false}, {0},
+  {"parents", RULE_NUMBER, 0, 1, true, false}, TEMPORARY_RULE(true), {0},
 };
+static const struct rule plant_rules[] = {PATH_RULE, TEMPORARY_RULE(false), {0}};
 static const struct rule path_rules[] = {PATH_RULE, {0}};
 static const struct rule watch_rules[] = {PATH_RULE, {"recursive", RULE_NUMBER, 0, 1, false, false}, {0}};
 
@@ -205,7 +199,7 @@ static const struct {
   void (*serve)(struct agent *agent);
 } requests[] = {
   {STAT, stat_rules, agent_stat}, {LIST, list_rules, agent_list}, {READ, read_rules, agent_read}, {WRITE, write_rules, agent_write},
-  {DELETE, delete_rules, agent_delete}, {CHANGE, change_rules, agent_change}, {WALK, path_rules, agent_walk}, {PLANT, path_rules, agent_plant},
+  {DELETE, delete_rules, agent_delete}, {CHANGE, change_rules, agent_change}, {WALK, path_rules, agent_walk}, {PLANT, plant_rules, agent_plant},
   {WATCH, watch_rules, agent_watch},
 };
 

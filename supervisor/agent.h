@@ -35,8 +35,6 @@ _Noreturn void agent_run(int socket, uint32_t request);
 void agent_receive(struct agent *agent);
 void agent_send(struct agent *agent, struct frame *frame);
 void agent_done(struct agent *agent);
-/* As agent_done, where bytes are to follow: names what a process that is killed leaves behind. */
-void agent_ready(struct agent *agent);
 void agent_data(struct agent *agent, const void *bytes, size_t length);
 /* Answers ERROR by errno. */
 void agent_error(struct agent *agent, const char *what, const char *path);
@@ -80,7 +78,7 @@ int send_bytes(struct agent *agent, int fd, uint64_t offset, uint64_t length);
 int bytes_take(struct agent *agent, int fd, uint64_t *total);
 /* Writes all of it. */
 int write_all(int fd, const void *bytes, size_t length);
-/* A new file beside NAME under a name of its own; `temporary` takes it. */
-int temporary_open(int directory, char temporary[32]);
+/* Copies out the name that the asker chose for what grows beside its place: it knows what to remove when this process is killed. EINVAL where it is no such name. */
+bool temporary_name(const struct agent *agent, char name[32]);
 
 #endif

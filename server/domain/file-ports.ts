@@ -90,7 +90,7 @@ export interface FileAgent {
   plant(path: Buffer): Promise<Planting>;
   /** Resolves once watching has begun; the iteration ends with the agent. */
   watch(path: Buffer, recursive: boolean): Promise<AsyncIterable<Change>>;
-  /** What an agent that was killed in the middle of a `write` or `plant` has left behind; null where there is nothing. */
+  /** What an agent that was killed in the middle of a `write`, `plant` or copy has left behind; null where there is nothing. */
   leftover(): Buffer | null;
   /** Ends it; what is unfinished is undone. */
   close(): void;

@@ -38,10 +38,6 @@ export const entryOf = ({ fields }: Message): Entry => {
   };
 };
 
-/** Where it grows until it is whole: by what a reply to WRITE or PLANT says. */
-export const temporaryPath = (directory: Buffer, begun: ReadonlyMap<string, string>): Buffer =>
-  Buffer.concat([directory, Buffer.from("/"), bytesOf(begun.get("temporary") ?? "")]);
-
 export const plantedFields = ({ path, type, mode, uid, gid, modifiedMicroseconds, target, hardlink }: PlantedEntry): AgentField[] => [
   ["path", path],
   ["type", type],

@@ -1,7 +1,8 @@
+import { randomBytes } from "node:crypto";
 import type { Change, Entry, FileAgent, FileChange, Planting, WalkPiece, WriteOptions } from "../domain/file-ports.ts";
 import { changeKinds } from "../domain/file-ports.ts";
 import type { FileAgentConnection } from "./file-agent-connection.ts";
-import { bytesOf, entryOf, type Message, plantedFields, temporaryPath } from "./file-agent-entries.ts";
+import { bytesOf, entryOf, type Message, plantedFields } from "./file-agent-entries.ts";
 import { fileInterruption, fileRefusal, type InvalidMeans } from "./file-agent-errors.ts";
 import type { AgentField, AgentFrame, AgentMessageName } from "./file-agent-frames.ts";
 import { ProtocolError } from "./protocol.ts";
@@ -62,9 +63,9 @@ export class FileAgentClient implements FileAgent {
       ["uid", uid],
       ["gid", gid],
     ];
-    await this.#ask("WRITE", [...fields, ["parents", bit(parents)], ["exclusive", bit(exclusive)]]);
-    const { fields: begun } = await this.#expect("DONE");
-    this.#unfinished = temporaryPath(path.subarray(0, path.lastIndexOf(47)), begun);
+    const temporary = this.#growing(path.subarray(0, path.lastIndexOf(47)));
+    await this.#ask("WRITE", [...fields, ["parents", bit(parents)], ["exclusive", bit(exclusive)], temporary]);
+    await this.#expect("DONE");
     const sending = this.#sending();
     for await (const chunk of body) {
       if (sending.over) break;
@@ -86,9 +87,12 @@ export class FileAgentClient implements FileAgent {
 
   async change(change: FileChange): Promise<Entry> {
     const fields = Object.entries(change).map(([key, value]): AgentField => [key, typeof value === "boolean" ? bit(value) : value]);
+    if (change.op === "copy") fields.push(this.#growing(change.to.subarray(0, change.to.lastIndexOf(47))));
     await this.#ask("CHANGE", fields);
     const regular = change.op === "copy" || change.op === "chmod";
-    return entryOf(await this.#expectOf(regular ? "not-a-regular-file" : "path-invalid", "ENTRY"));
+    const entry = entryOf(await this.#expectOf(regular ? "not-a-regular-file" : "path-invalid", "ENTRY"));
+    this.#unfinished = null;
+    return entry;
   }
 
   async *walk(path: Buffer): AsyncGenerator<WalkPiece> {
@@ -103,9 +107,8 @@ export class FileAgentClient implements FileAgent {
   }
 
   async plant(path: Buffer): Promise<Planting> {
-    await this.#ask("PLANT", [["path", path]]);
-    const { fields: begun } = await this.#expect("DONE");
-    this.#unfinished = temporaryPath(path, begun);
+    await this.#ask("PLANT", [["path", path], this.#growing(path)]);
+    await this.#expect("DONE");
     const sending = this.#sending();
     // An ERROR that came meanwhile says why nothing more is taken.
     const failed = async (): Promise<void> => {
@@ -146,6 +149,13 @@ export class FileAgentClient implements FileAgent {
     this.#connection.close();
     this.#closed?.();
     this.#closed = null;
+  }
+
+  /** Names what grows in `directory` until it is whole, and remembers it: an agent that is killed leaves it behind. */
+  #growing(directory: Buffer): AgentField {
+    const name = `.unshared-${randomBytes(8).toString("hex")}`;
+    this.#unfinished = Buffer.concat([directory, Buffer.from(`/${name}`)]);
+    return ["temporary", name];
   }
 
   async *#changes(): AsyncGenerator<Change> {
