@@ -14,7 +14,9 @@ import { Roots } from "./domain/roots.ts";
 import { Runs } from "./domain/runs.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
+import { SandboxStats } from "./domain/stats.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
+import { HostCgroupUsage } from "./host/cgroup-usage.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
 import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
 import { PrometheusMeasurements } from "./host/measurements.ts";
@@ -132,6 +134,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       liveProcesses,
       runs,
       namespaces,
+      stats: new SandboxStats(room, new HostCgroupUsage()),
       info,
       measurements,
       idempotency: new IdempotencyTable(database),

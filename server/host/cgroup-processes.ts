@@ -1,6 +1,7 @@
 import { open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CgroupProcesses, KernelProcess } from "../domain/live-processes.ts";
+import { type CgroupMounts, cgroupMounts } from "./cgroup-mounts.ts";
 import { startTicksOf } from "./proc.ts";
 
 const commandBytes = 4_096;
@@ -12,15 +13,6 @@ const pageBytes = 4_096;
 
 /** Errors that only say that the process, or the cgroup, is no more. */
 const isGone = (error: unknown): boolean => ["ENOENT", "ESRCH", "ENODEV"].includes((error as NodeJS.ErrnoException).code ?? "");
-
-/** Where the version 2 hierarchy is mounted; on a hybrid host it stands beside the others. */
-const mountPoint = async (): Promise<string> => {
-  const mounts = await readFile("/proc/self/mounts", "utf8");
-  return mounts
-    .split("\n")
-    .map((line) => line.split(" "))
-    .find(([, , type]) => type === "cgroup2")?.[1] as string;
-};
 
 const pidsBelow = async (directory: string): Promise<number[]> => {
   try {
@@ -85,11 +77,11 @@ const processOf = async (pid: number): Promise<KernelProcess | null> => {
 
 /** Reads who lives in a cgroup live from the kernel. */
 export class HostCgroupProcesses implements CgroupProcesses {
-  #mount: Promise<string> | null = null;
+  #mounts: Promise<CgroupMounts> | null = null;
 
   async alive(cgroup: string): Promise<KernelProcess[]> {
-    this.#mount ??= mountPoint();
-    const pids = (await pidsBelow(join(await this.#mount, cgroup))).sort((a, b) => a - b);
+    this.#mounts ??= cgroupMounts();
+    const pids = (await pidsBelow(join((await this.#mounts).v2, cgroup))).sort((a, b) => a - b);
     const found: (KernelProcess | null)[] = [];
     for (let start = 0; start < pids.length; start += atOnce)
       found.push(...(await Promise.all(pids.slice(start, start + atOnce).map(processOf))));

@@ -21,6 +21,7 @@ import { rootRoutes } from "./routes/roots.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
+import { statsRoutes } from "./routes/stats.ts";
 import { terminalRoutes } from "./routes/terminal.ts";
 import { watchRoutes } from "./routes/watch.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
@@ -42,6 +43,7 @@ const routes = [
   archiveRoutes,
   watchRoutes,
   namespaceRoutes,
+  statsRoutes,
   rootRoutes,
   operationRoutes,
   processRoutes,

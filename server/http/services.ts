@@ -10,6 +10,7 @@ import type { Processes } from "../domain/processes.ts";
 import type { Roots } from "../domain/roots.ts";
 import type { Runs } from "../domain/runs.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
+import type { SandboxStats } from "../domain/stats.ts";
 import type { ArchiveLimits } from "./archive-limits.ts";
 
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
@@ -23,6 +24,7 @@ export interface Services {
   liveProcesses: LiveProcesses;
   runs: Runs;
   namespaces: NamespaceIndex;
+  stats: SandboxStats;
   info: Info;
   measurements: Measurements;
   idempotency: IdempotencyStore;

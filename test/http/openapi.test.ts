@@ -90,6 +90,7 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/sandboxes?start=true", { name: "box", labels: { a: "b" } }],
   ["GET", "/v1/sandboxes/box"],
   ["GET", "/v1/sandboxes/box/namespaces"],
+  ["GET", "/v1/sandboxes/box/stats"],
   ["GET", "/v1/namespaces"],
   ["GET", "/v1/namespaces?pid=PID"],
   ["PATCH", "/v1/sandboxes/box", { labels: {} }],

@@ -1,0 +1,62 @@
+import { need, type SandboxRoom } from "./sandbox-room.ts";
+
+/** What a sandbox uses, as its cgroup and its network namespace count it. A part that the kernel does not count here is null. */
+export interface Usage {
+  cpu: { usageSeconds: number; userSeconds: number; systemSeconds: number };
+  /** Of the quota (limits.cpus); null without one. */
+  throttling: { periods: number; throttledPeriods: number; throttledSeconds: number } | null;
+  memory: {
+    currentBytes: number;
+    peakBytes: number | null;
+    limitBytes: number | null;
+    anonymousBytes: number;
+    fileBytes: number;
+    oomKills: number;
+  } | null;
+  /** Threads count too. `refused`: forks that the limit stopped. */
+  pids: { current: number; limit: number | null; refused: number } | null;
+  io: { readBytes: number; writtenBytes: number; reads: number; writes: number } | null;
+  /** All interfaces but the loopback; null where the host's network is shared. */
+  network: { receivedBytes: number; receivedPackets: number; sentBytes: number; sentPackets: number } | null;
+  /** Percent of the last 10 and 60 seconds in which some task waited (https://docs.kernel.org/accounting/psi.html). */
+  pressure: { cpu: Pressure; memory: Pressure; io: Pressure } | null;
+}
+
+export interface Pressure {
+  some10: number;
+  some60: number;
+  totalSeconds: number;
+}
+
+export interface UsageReader {
+  /** @param pid of a process in the sandbox's network namespace; null where that is the host's. Null when the cgroup is no more. */
+  read(cgroup: string, pid: number | null): Promise<Usage | null>;
+}
+
+export interface Stats {
+  id: string;
+  name: string;
+  state: string;
+  time: number;
+  /** Null unless it runs. */
+  usage: Usage | null;
+}
+
+/** What sandboxes use. */
+export class SandboxStats {
+  readonly #room: SandboxRoom;
+  readonly #reader: UsageReader;
+
+  constructor(room: SandboxRoom, reader: UsageReader) {
+    this.#room = room;
+    this.#reader = reader;
+  }
+
+  /** @throws DomainError `sandbox-not-found` */
+  async of(nameOrId: string): Promise<Stats> {
+    const { id, name, instance, bootId } = need(this.#room, nameOrId);
+    const isHere = instance !== null && bootId === this.#room.bootId;
+    const usage = isHere ? await this.#reader.read(instance.cgroup, instance.isolated.includes("net") ? instance.pid : null) : null;
+    return { id, name, state: need(this.#room, id).state, time: Date.now(), usage };
+  }
+}

@@ -1,0 +1,153 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Pressure, Usage, UsageReader } from "../domain/stats.ts";
+import { type CgroupMounts, cgroupMounts } from "./cgroup-mounts.ts";
+
+/** At or above this version 1 means "no limit" (the largest multiple of a page that fits). */
+const unlimited = 2 ** 62;
+
+/** The text of a small file of the kernel's; null where there is none, or the cgroup or process is no more. */
+const textOf = async (...path: string[]): Promise<string | null> => {
+  try {
+    return await readFile(join(...path), "latin1");
+  } catch (error) {
+    if (["ENOENT", "ENODEV", "ESRCH", "EOPNOTSUPP", "EINVAL"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
+    throw error;
+  }
+};
+
+const numberOf = async (...path: string[]): Promise<number | null> => {
+  const text = await textOf(...path);
+  return text === null || text === "max\n" ? null : Number(text);
+};
+
+/** Lines of `key value`. */
+const countsOf = async (...path: string[]): Promise<Map<string, number> | null> => {
+  const text = await textOf(...path);
+  return text === null
+    ? null
+    : new Map(
+        text
+          .split("\n")
+          .map((line) => line.split(" "))
+          .map(([key = "", value]) => [key, Number(value)]),
+      );
+};
+
+const limit = (value: number | null): number | null => (value === null || value >= unlimited ? null : value);
+
+const throttlingOf = (
+  counts: Map<string, number> | null,
+  throttledSeconds: (counts: Map<string, number>) => number,
+): Usage["throttling"] =>
+  counts?.get("nr_periods")
+    ? {
+        periods: counts.get("nr_periods") ?? 0,
+        throttledPeriods: counts.get("nr_throttled") ?? 0,
+        throttledSeconds: throttledSeconds(counts),
+      }
+    : null;
+
+/** Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html). */
+const memoryV2 = async (directory: string): Promise<Usage["memory"]> => {
+  const [currentBytes, peakBytes, limitBytes, kinds, events] = await Promise.all([
+    numberOf(directory, "memory.current"),
+    numberOf(directory, "memory.peak"),
+    numberOf(directory, "memory.max"),
+    countsOf(directory, "memory.stat"),
+    countsOf(directory, "memory.events"),
+  ]);
+  if (currentBytes === null) return null;
+  const [anonymousBytes = 0, fileBytes = 0] = [kinds?.get("anon"), kinds?.get("file")];
+  return { currentBytes, peakBytes, limitBytes, anonymousBytes, fileBytes, oomKills: events?.get("oom_kill") ?? 0 };
+};
+
+/** Version 1 (https://docs.kernel.org/admin-guide/cgroup-v1/memory.html). */
+const memoryV1 = async (directory: string): Promise<Usage["memory"]> => {
+  const [currentBytes, peakBytes, limitBytes, kinds, events] = await Promise.all([
+    numberOf(directory, "memory.usage_in_bytes"),
+    numberOf(directory, "memory.max_usage_in_bytes"),
+    numberOf(directory, "memory.limit_in_bytes"),
+    countsOf(directory, "memory.stat"),
+    countsOf(directory, "memory.oom_control"),
+  ]);
+  if (currentBytes === null) return null;
+  const [anonymousBytes = 0, fileBytes = 0] = [kinds?.get("total_rss"), kinds?.get("total_cache")];
+  return { currentBytes, peakBytes, limitBytes: limit(limitBytes), anonymousBytes, fileBytes, oomKills: events?.get("oom_kill") ?? 0 };
+};
+
+/** The same files in both versions. */
+const pidsOf = async (directory: string): Promise<Usage["pids"]> => {
+  const [current, most, events] = await Promise.all([
+    numberOf(directory, "pids.current"),
+    numberOf(directory, "pids.max"),
+    countsOf(directory, "pids.events"),
+  ]);
+  return current === null ? null : { current, limit: most, refused: events?.get("max") ?? 0 };
+};
+
+/** One line a device: `MAJOR:MINOR rbytes=N wbytes=N rios=N wios=N ...`. */
+const ioOf = async (directory: string): Promise<Usage["io"]> => {
+  const text = await textOf(directory, "io.stat");
+  if (text === null) return null;
+  const sum = (key: string): number =>
+    [...text.matchAll(new RegExp(`\\b${key}=(\\d+)`, "g"))].reduce((total, [, value]) => total + Number(value), 0);
+  return { readBytes: sum("rbytes"), writtenBytes: sum("wbytes"), reads: sum("rios"), writes: sum("wios") };
+};
+
+/** Columns of /proc/PID/net/dev (proc_pid_net(5)): received bytes and packets are 1 and 2, sent ones 9 and 10. */
+const networkOf = async (pid: number | null): Promise<Usage["network"]> => {
+  const text = pid === null ? null : await textOf(`/proc/${pid}/net/dev`);
+  if (text === null) return null;
+  const interfaces = text
+    .split("\n")
+    .slice(2)
+    .map((line) => line.trim().split(/[:\s]+/))
+    .filter(([name]) => name !== "" && name !== "lo");
+  const sum = (column: number): number => interfaces.reduce((total, columns) => total + Number(columns[column]), 0);
+  return { receivedBytes: sum(1), receivedPackets: sum(2), sentBytes: sum(9), sentPackets: sum(10) };
+};
+
+const pressureOf = async (directory: string): Promise<Usage["pressure"]> => {
+  const read = async (kind: string): Promise<Pressure | null> => {
+    const line = /^some avg10=([\d.]+) avg60=([\d.]+) .*total=(\d+)$/m.exec((await textOf(directory, `${kind}.pressure`)) ?? "");
+    return line && { some10: Number(line[1]), some60: Number(line[2]), totalSeconds: Number(line[3]) / 1e6 };
+  };
+  const [cpu, memory, io] = await Promise.all(["cpu", "memory", "io"].map(read));
+  return cpu && memory && io ? { cpu, memory, io } : null;
+};
+
+/** Reads what the kernel counts for a cgroup, in both layouts: on a hybrid host the controllers' files lie in version 1, all else in version 2. */
+export class HostCgroupUsage implements UsageReader {
+  #mounts: Promise<CgroupMounts> | null = null;
+
+  async read(cgroup: string, pid: number | null): Promise<Usage | null> {
+    this.#mounts ??= cgroupMounts();
+    const { v1, v2 } = await this.#mounts;
+    const directory = join(v2, cgroup);
+    const below = (controller: string): string | null => (v1.has(controller) ? join(v1.get(controller) as string, cgroup) : null);
+    const [memoryDirectory, cpuDirectory, pidsDirectory] = [below("memory"), below("cpu"), below("pids")];
+    const [cpu, cpuV1, memory, pids, io, network, pressure] = await Promise.all([
+      countsOf(directory, "cpu.stat"),
+      cpuDirectory && countsOf(cpuDirectory, "cpu.stat"),
+      memoryDirectory === null ? memoryV2(directory) : memoryV1(memoryDirectory),
+      pidsOf(pidsDirectory ?? directory),
+      ioOf(directory),
+      networkOf(pid),
+      pressureOf(directory),
+    ]);
+    if (!cpu) return null;
+    const seconds = (key: string): number => (cpu.get(key) ?? 0) / 1e6;
+    return {
+      cpu: { usageSeconds: seconds("usage_usec"), userSeconds: seconds("user_usec"), systemSeconds: seconds("system_usec") },
+      throttling: cpuV1
+        ? throttlingOf(cpuV1, (counts) => (counts.get("throttled_time") ?? 0) / 1e9)
+        : throttlingOf(cpu, () => seconds("throttled_usec")),
+      memory,
+      pids,
+      io,
+      network,
+      pressure,
+    };
+  }
+}
