@@ -15,6 +15,7 @@ import { Runs } from "./domain/runs.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { SandboxStats } from "./domain/stats.ts";
+import { ActivationError, activatedSocket } from "./host/activation.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { HostCgroupUsage } from "./host/cgroup-usage.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
@@ -50,6 +51,7 @@ const finishMilliseconds = 3_000;
 const endMilliseconds = 4_500;
 
 const run = async (config: Config, logger: Logger): Promise<void> => {
+  const handedOver = activatedSocket(process.env, process.pid);
   const gid = groupId("unshared");
   ensureStateDirectory(config.stateDir);
   const lock = new DaemonLock(config.stateDir);
@@ -154,7 +156,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   releaseStartMemory();
   const listeners = new Listeners(app, fromUnix);
   try {
-    await listeners.openUnix(config.socket, gid);
+    if (handedOver === null) await listeners.openUnix(config.socket, gid);
+    else await listeners.adoptUnix(handedOver);
     if (config.listen !== null) {
       const port = await listeners.openTcp(config.listen.host, config.listen.port);
       access.tcp = { host: config.listen.host, port };
@@ -165,7 +168,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     await launcher.close();
     throw error;
   }
-  logger.info({ socket: config.socket, tcp: access.tcp, pid: process.pid, version }, "listening");
+  logger.info({ socket: handedOver === null ? config.socket : "handed over", tcp: access.tcp, pid: process.pid, version }, "listening");
 
   let ending = false;
   const end = async (signal: string): Promise<void> => {
@@ -195,6 +198,7 @@ const isExpected = (error: unknown): boolean =>
   error instanceof LockedError ||
   error instanceof DirectoryError ||
   error instanceof SocketTakenError ||
+  error instanceof ActivationError ||
   (error as NodeJS.ErrnoException).code === "EADDRINUSE";
 
 /** Reads the settings and runs the daemon, or prints what was asked for. Ends the process with 2 for a bad setting, 1 where it cannot start. */

@@ -113,6 +113,17 @@ export class Listeners {
     this.#servers.push(server);
   }
 
+  /** Takes over a unix socket that a service manager listens on and keeps. @throws SocketTakenError when it is another kind of socket */
+  async adoptUnix(fd: number): Promise<void> {
+    const server = this.#app.server as Server;
+    server.on("connection", (socket) => this.#fromUnix.add(socket));
+    await listening(server, () => server.listen({ fd }));
+    // Node knows no path of a socket that it did not bind, but ports.
+    if (typeof server.address() === "object" && server.address() !== null)
+      throw new SocketTakenError("the socket that was handed over is no unix socket");
+    this.#servers.push(server);
+  }
+
   /** Listens on TCP; gives the port, which the kernel chose where 0 was asked for. */
   async openTcp(host: string, port: number): Promise<number> {
     const server = createHttpServer(this.#app.routing as RequestListener);
