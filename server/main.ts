@@ -1,6 +1,7 @@
 /** The composition root: builds the rooms, recovers, listens, shuts down. Nothing else knows all of them. */
 import { type Logger, pino } from "pino";
 import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
+import { EventLog } from "./domain/events.ts";
 import { Files } from "./domain/files.ts";
 import { deadlines } from "./domain/lifecycle.ts";
 import { LiveProcesses } from "./domain/live-processes.ts";
@@ -113,6 +114,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     log: logger.child({ room: "runs" }),
   });
   const namespaces = new NamespaceIndex(store, proc, () => launcher.lastFacts()?.hostInodes ?? null);
+  const eventLog = new EventLog(events, store, database);
   const info = new DaemonInfo({
     config,
     version,
@@ -137,6 +139,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       runs,
       namespaces,
       stats: new SandboxStats(room, new HostCgroupUsage()),
+      eventLog,
       info,
       measurements,
       idempotency: new IdempotencyTable(database),
@@ -152,6 +155,9 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   await roots.recover({ defaultRoot: config.defaultRoot });
   await runs.recover();
   info.recovered(recovery);
+
+  const pruning = new AbortController();
+  events.keepPruned(pruning.signal);
 
   releaseStartMemory();
   const listeners = new Listeners(app, fromUnix);
@@ -178,6 +184,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     info.shutDown();
     const runsEnded = runs.shutDown();
     processes.outputs.close();
+    eventLog.close();
+    pruning.abort();
     setTimeout(() => process.exit(1), endMilliseconds).unref();
     await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded]);
     await app.close();

@@ -34,6 +34,7 @@ export type ErrorCode =
   | "run-interrupted"
   | "run-queue-full"
   | "output-dropped"
+  | "events-dropped"
   | "stdin-closed"
   | "no-terminal"
   | "upgrade-required"

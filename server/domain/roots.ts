@@ -79,7 +79,7 @@ export class Roots implements RootDirectory {
       }
       if (!store.find(row.id)) return false;
       store.remove(row.id);
-      events.append("root.removed", row.id, { name: row.name });
+      events.append("root.deleted", row.id, { name: row.name });
       return true;
     });
     await persistence.durable();
@@ -104,16 +104,24 @@ export class Roots implements RootDirectory {
    * and nobody uses, and starts to provision the embedded default when this database never had it.
    */
   async recover(options: { defaultRoot: boolean }): Promise<void> {
-    const { store, operations, persistence, builder, logger } = this.#its;
+    const { store, operations, persistence, events, builder, logger } = this.#its;
     persistence.transaction(() => {
       operations.recover();
-      for (const row of store.all()) if (row.state === "provisioning") store.remove(row.id);
+      for (const { id, name, state } of store.all()) {
+        if (state !== "provisioning") continue;
+        store.remove(id);
+        events.append("root.failed", id, { name, message: "the daemon ended while it was provisioned" });
+      }
     });
     const { removed, lost } = await builder.sweep(store.all().map((row) => row.id));
     if (removed.length > 0) logger.info({ removed }, "removed roots that were left unfinished");
     for (const id of lost) {
       logger.error({ root: id }, "the tree of a root is gone from the state directory");
-      if (store.userCount(id) === 0) store.remove(id);
+      if (store.userCount(id) > 0) continue;
+      persistence.transaction(() => {
+        events.append("root.deleted", id, { name: store.find(id)?.name, reason: "lost" });
+        store.remove(id);
+      });
     }
     if (options.defaultRoot && !store.marked(defaultMarker) && !store.find(defaultName)) await this.#provisionDefault();
     await persistence.durable();

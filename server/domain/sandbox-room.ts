@@ -49,7 +49,11 @@ export const enter = (
   const next: SandboxRow = { ...now, ...changes, state, since: state === now.state ? now.since : Date.now() };
   room.persistence.transaction(() => {
     room.store.update(next);
-    room.events.append(`sandbox.${state}`, row.id, { name: next.name, reason: next.reason, ...data });
+    room.events.append(state === now.state ? "sandbox.changed" : `sandbox.${state}`, row.id, {
+      name: next.name,
+      reason: next.reason,
+      ...data,
+    });
   });
   room.log.debug({ sandbox: row.id, from: now.state, to: state, reason: next.reason }, "sandbox changed its state");
   return next;

@@ -7,6 +7,7 @@ import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
 import { archiveRoutes } from "./routes/archive.ts";
+import { eventRoutes } from "./routes/events.ts";
 import { fileChangeRoutes } from "./routes/file-changes.ts";
 import { fileUploadRoutes } from "./routes/file-uploads.ts";
 import { fileRoutes } from "./routes/files.ts";
@@ -50,6 +51,7 @@ const routes = [
   outputRoutes,
   terminalRoutes,
   runRoutes,
+  eventRoutes,
 ];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */

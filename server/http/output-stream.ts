@@ -8,11 +8,11 @@ import { exitReport } from "../domain/process-reports.ts";
 const keepAliveMilliseconds = 15_000;
 
 /** How pieces of output look on the wire, and what is sent on a quiet stream so that nobody takes it for a dead one. */
-export interface OutputFormat {
+export interface OutputFormat<Piece = OutputPiece> {
   mediaType: string;
   keepAlive: string;
   /** Null: this piece says nothing in this format. @throws Error where the stream cannot go on */
-  bodyOf(piece: OutputPiece): string | Buffer | null;
+  bodyOf(piece: Piece): string | Buffer | null;
 }
 
 const recordText = ({ seq, stream, time, bytes }: OutputRecord): string => {
@@ -61,13 +61,13 @@ export const formatOf = (accept: string | undefined): OutputFormat =>
   [serverSentEvents, rawBytes].find(({ mediaType }) => accept?.includes(mediaType)) ?? ndjson;
 
 /** Pulls a piece only when the one before it has been written to the socket: a reader that stalls holds one piece here, and no more. */
-export class OutputBody extends Readable {
-  readonly #pieces: AsyncIterator<OutputPiece, undefined>;
-  readonly #format: OutputFormat;
+export class OutputBody<Piece = OutputPiece> extends Readable {
+  readonly #pieces: AsyncIterator<Piece, undefined>;
+  readonly #format: OutputFormat<Piece>;
   readonly #timer: NodeJS.Timeout;
   #pulling = false;
 
-  constructor(pieces: AsyncIterator<OutputPiece, undefined>, format: OutputFormat) {
+  constructor(pieces: AsyncIterator<Piece, undefined>, format: OutputFormat<Piece>) {
     super({ highWaterMark: 0 });
     this.#pieces = pieces;
     this.#format = format;

@@ -1,4 +1,5 @@
 import type { Logger as PinoLogger } from "pino";
+import type { EventLog } from "../domain/events.ts";
 import type { Files } from "../domain/files.ts";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
 import type { Info } from "../domain/info.ts";
@@ -25,6 +26,7 @@ export interface Services {
   runs: Runs;
   namespaces: NamespaceIndex;
   stats: SandboxStats;
+  eventLog: EventLog;
   info: Info;
   measurements: Measurements;
   idempotency: IdempotencyStore;

@@ -85,6 +85,7 @@ const badQueries: Record<string, string[]> = {
   pid: ["0", "-1", "x", "", "1.5", "4194305", "1&pid=2"],
   type: ["x", "", "mount", "%00"],
   after: ["x", "", "-1", "1.5", "%00", "HELD", "9999999999999999", "1&after=2"],
+  sandbox: ["", "..", "%00", "STORED", "x".repeat(5_000)],
   follow: ["x", "", "2", "true&follow=true"],
   stream: ["x", "", "stdin", "stdout,", "stdout,stderr,stdout", "%00", "stdout&stream=stderr"],
   close: ["x", "", "2", "true&close=true"],

@@ -120,6 +120,7 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/sandboxes/box/kill"],
   ["DELETE", "/v1/sandboxes/box"],
   ["GET", "/v1/sandboxes"],
+  ["GET", "/v1/events"],
   ["POST", "/v1/runs", { command: ["/bin/sleep", "60"] }],
   ["POST", "/v1/runs?wait=true", { command: ["/bin/bash", "-c", "echo x >out/y"], cwd: "/job", collect: ["/job/out/*"] }],
   ["POST", "/v1/runs/batch", { runs: [{ command: ["/bin/bash", "-c", ":"] }] }],

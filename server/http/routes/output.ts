@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
-import { DomainError } from "../../domain/errors.ts";
 import type { OutputStream } from "../../domain/process.ts";
 import { abortedBy } from "../departures.ts";
+import { lastEventId } from "../last-event-id.ts";
 import { formatOf, OutputBody, serverSentEvents } from "../output-stream.ts";
 import { InputReply, OutputLine, ProcessPath } from "../schemas/processes.ts";
 import { problemResponses } from "../schemas/shared.ts";
@@ -33,15 +33,6 @@ const Query = Type.Object(
   },
   { additionalProperties: false },
 );
-
-/** The number that a browser sends when it comes back. */
-const lastEventId = (header: string | string[] | undefined): number | null => {
-  if (header === undefined || header === "") return null;
-  if (typeof header === "string" && /^\d{1,15}$/.test(header)) return Number(header);
-  throw new DomainError("invalid-request", "Last-Event-ID is no number of a record", {
-    faults: [{ pointer: "Last-Event-ID", detail: "is not valid" }],
-  });
-};
 
 /** What processes write, and what they are given to read. */
 export const outputRoutes =
