@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 
 static const char *const controllers[3] = {"memory", "cpu", "pids"};
 enum { MEMORY, CPU, PIDS };
+
+#define FREEZE_WAITS 100 /* each ends at a change, or after */
+#define FREEZE_WAIT_MS 10
 
 /* ---- small files ---- */
 
@@ -286,6 +290,27 @@ int cgroup_count(const struct cgroup *cgroup) {
 
 int cgroup_kill(const struct cgroup *cgroup) {
   return write_at(cgroup->v2, "cgroup.kill", "1");
+}
+
+static bool is_frozen(int events) {
+  char text[256];
+  ssize_t length = pread(events, text, sizeof text - 1, 0);
+  text[length < 0 ? 0 : length] = 0;
+  return strstr(text, "frozen 1") != NULL;
+}
+
+int cgroup_freeze(const struct cgroup *cgroup, int events, bool frozen) {
+  if (write_at(cgroup->v2, "cgroup.freeze", frozen ? "1" : "0") < 0)
+    return -1;
+  for (int waits = 0; is_frozen(events) != frozen; waits++) {
+    if (waits == FREEZE_WAITS) {
+      write_at(cgroup->v2, "cgroup.freeze", "0");
+      errno = ETIMEDOUT;
+      return -1;
+    }
+    poll(&(struct pollfd){.fd = events, .events = POLLPRI}, 1, FREEZE_WAIT_MS);
+  }
+  return 0;
 }
 
 int cgroup_events(const struct cgroup *cgroup) {

@@ -40,6 +40,9 @@ int cgroup_limit(const struct cgroup *cgroup, const struct cgroup_limits *limits
 int cgroup_count(const struct cgroup *cgroup);
 /* Sends SIGKILL to all that is in it, forks in flight included (cgroup.kill, Linux 5.14). */
 int cgroup_kill(const struct cgroup *cgroup);
+/* Stops all that is in it where it stands, or lets it go on, and waits until that is so. Killing needs no thaw. ETIMEDOUT: some of it did not
+ * stop in time, as a process in an uninterruptible wait does not; all of it goes on then. */
+int cgroup_freeze(const struct cgroup *cgroup, int events, bool frozen);
 /* Opens cgroup.events, on which EPOLLPRI tells a change. */
 int cgroup_events(const struct cgroup *cgroup);
 /* 1 when a process lives in it, 0 when none does, -1 on error. */

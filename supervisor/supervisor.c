@@ -71,6 +71,7 @@ static void put_report(struct frame *frame, const struct supervisor *supervisor)
     if (instance->isolate & NS_BIT(i))
       frame_put(frame, "isolated", "%s", ns_table[i].name);
   }
+  frame_put(frame, "frozen", "%d", supervisor->frozen);
   frame_put(frame, "cgroup", "%s/%u", instance->host->cgroup_parent, instance->cgroup.slot);
   for (const struct process *process = &supervisor->main; process; process = process->next)
     if (process->state != PROCESS_STARTING)
@@ -218,6 +219,7 @@ static void cgroup_ready(struct watch *watch, uint32_t events) {
 static const struct rule no_rules[] = {{0}};
 static const struct rule release_rules[] = {{"remove", RULE_NUMBER, 0, 1, true, false}, {0}};
 static const struct rule signal_rules[] = {{"process", RULE_TEXT, 1, 64, false, false}, {"signal", RULE_NUMBER, 1, 64, false, false}, {"group", RULE_NUMBER, 0, 1, true, false}, {0}};
+static const struct rule freeze_rules[] = {{"frozen", RULE_NUMBER, 0, 1, false, false}, {0}};
 static const struct rule forget_rules[] = {{"process", RULE_TEXT, 1, 64, false, false}, {0}};
 static const struct rule stop_rules[] = {{"grace-ms", RULE_NUMBER, 0, 3600000, false, false}, {0}};
 static const struct rule output_rules[] = {
@@ -253,6 +255,10 @@ static void handle_stop(struct supervisor *supervisor, struct peer *peer, uint32
   uint64_t now = now_us(), until = now + fields_number(fields, "grace-ms", 0) * 1000;
   if (!supervisor->ordered_us)
     supervisor->ordered_us = now;
+  if (supervisor->frozen && supervisor->state == RUNNING && until > now) { /* so that TERM can be answered */
+    cgroup_freeze(&supervisor->instance.cgroup, supervisor->cgroup_events.fd, false);
+    supervisor->frozen = false;
+  }
   if (supervisor->state == RUNNING && until > now && !supervisor->retry_us) {
     if (!supervisor->kill_at_us)
       process_signal(&supervisor->main, SIGTERM, false);
@@ -262,6 +268,18 @@ static void handle_stop(struct supervisor *supervisor, struct peer *peer, uint32
     kill_all(supervisor);
   }
   reply_done(peer, request);
+}
+
+static void handle_freeze(struct supervisor *supervisor, struct peer *peer, uint32_t request, bool frozen) {
+  if (supervisor->state != RUNNING || supervisor->retry_us || supervisor->kill_at_us) {
+    reply_error(peer, request, "ended", "the sandbox is ending");
+  } else if (cgroup_freeze(&supervisor->instance.cgroup, supervisor->cgroup_events.fd, frozen) < 0) {
+    supervisor->frozen = false;
+    reply_error(peer, request, "failed", strerror(errno));
+  } else {
+    supervisor->frozen = frozen;
+    reply_done(peer, request);
+  }
 }
 
 static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, uint32_t request, bool remove) {
@@ -304,6 +322,8 @@ static const struct rule *rules_of(uint16_t type) {
     return signal_rules;
   case STOP:
     return stop_rules;
+  case FREEZE:
+    return freeze_rules;
   case OUTPUT:
     return output_rules;
   case INPUT:
@@ -337,7 +357,9 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
   struct supervisor *supervisor = server->owner;
   char error[128] = "no such request here";
   const struct rule *rules = rules_of(header->type);
-  if (header->type == EXEC)
+  if (supervisor->frozen && (header->type == EXEC || header->type == FILES)) /* what is started would stand still at once */
+    reply_error(peer, header->request, "busy", "the sandbox is paused");
+  else if (header->type == EXEC)
     exec_begin(supervisor, peer, header->request, fields);
   else if (!rules || !fields_check(fields, rules, error))
     reply_error(peer, header->request, "invalid", error);
@@ -347,6 +369,8 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
     exec_files(supervisor, peer, header->request);
   else if (header->type == STOP)
     handle_stop(supervisor, peer, header->request, fields);
+  else if (header->type == FREEZE)
+    handle_freeze(supervisor, peer, header->request, fields_number(fields, "frozen", 0));
   else if (header->type != RELEASE)
     handle_process(supervisor, peer, header, fields);
   else if (supervisor->state != GONE_STATE)

@@ -15,7 +15,7 @@ struct supervisor {
   struct watch notes, shell, cgroup_events;
   struct definition definition;    /* of the launch; its texts are gone, its numbers hold for every EXEC */
   char id[NAME_SIZE], socket_name[NAME_SIZE + 8];
-  bool init;
+  bool init, frozen;
   enum { RUNNING, ENDED, GONE_STATE } state;
   uint64_t kill_at_us;             /* the end of STOP's grace; 0: none */
   uint64_t ordered_us, gone_us;    /* when the end was ordered or seen, and when it was complete */

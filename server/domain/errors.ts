@@ -52,6 +52,7 @@ export type ErrorCode =
   | "archive-invalid"
   | "archive-too-large"
   | "files-unavailable"
+  | "pause-failed"
   | "files-busy"
   | "files-interrupted"
   | "file-failed"

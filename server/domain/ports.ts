@@ -208,6 +208,8 @@ export interface Attached {
   state: InstanceState;
   exit: Exit | null;
   gone: Gone | null;
+  /** All of it stands still (FREEZE). */
+  frozen?: boolean;
   /** It only holds the files of a sandbox that does not run (file-holds.ts). */
   hold?: boolean;
   /** Those that were started by a request, without the main process. */
@@ -233,6 +235,8 @@ export interface Supervisors {
   /** Connects (once for each sandbox) and attaches. @throws DomainError `launcher-unavailable` when nobody answers */
   attach(id: string): Promise<Attached>;
   stop(id: string, graceMilliseconds: number): Promise<void>;
+  /** Makes all of it stand still, or go on. @throws DomainError `state-conflict` when it is ending, `pause-failed`, `launcher-unavailable` */
+  freeze(id: string, frozen: boolean): Promise<void>;
   release(id: string): Promise<void>;
   /** Releases, and lets the supervisor remove the sandbox's files first, which saves a process. Null when it is gone already. */
   releaseAndRemove(id: string): Promise<RemovedFiles | null>;

@@ -5,6 +5,7 @@ import { newId } from "./ids.ts";
 import { Instances } from "./instances.ts";
 import { heldOrderOf, Launches, orderOf } from "./launches.ts";
 import { lifecycle, type State } from "./lifecycle.ts";
+import { setPaused } from "./pauses.ts";
 import type { RootReference, SandboxFilter, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { Removals } from "./removals.ts";
@@ -132,6 +133,16 @@ export class Sandboxes {
 
   async kill(nameOrId: string): Promise<Report> {
     return reportFor(this.#room, await this.#stops.stop(need(this.#room, nameOrId).id, "kill", 0));
+  }
+
+  /** Makes all processes stand still. On one that is paused, the report as it is. @throws DomainError `state-conflict`, `pause-failed` */
+  async pause(nameOrId: string): Promise<Report> {
+    return reportFor(this.#room, await setPaused(this.#room, need(this.#room, nameOrId), "pause"));
+  }
+
+  /** Lets them go on. On one that runs, the report as it is. @throws DomainError `state-conflict` */
+  async resume(nameOrId: string): Promise<Report> {
+    return reportFor(this.#room, await setPaused(this.#room, need(this.#room, nameOrId), "resume"));
   }
 
   /** Stops with grace where it runs, then starts. */

@@ -63,6 +63,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "archive-invalid": kind(422, "The archive cannot be unpacked"),
   "archive-too-large": kind(413, "The archive is too large"),
   "files-unavailable": kind(409, "The sandbox has no files of its own"),
+  "pause-failed": kind(503, "The sandbox could not be made to stand still", true),
   "files-busy": kind(503, "Too many requests on files", true),
   "files-interrupted": kind(503, "The work on files was broken off", true),
   "file-failed": kind(422, "The file could not be used"),

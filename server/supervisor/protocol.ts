@@ -28,6 +28,7 @@ export const messageTypes = {
   EXEC: 26,
   STARTED: 27,
   FORGET: 28,
+  FREEZE: 30,
   EXITED: 32,
   GONE: 33,
   "PROCESS-EXITED": 34,

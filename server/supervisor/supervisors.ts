@@ -66,6 +66,17 @@ export class SupervisorClients implements Supervisors {
     }
   }
 
+  async freeze(id: string, frozen: boolean): Promise<void> {
+    const connection = await this.connection(id);
+    try {
+      await connection.request("FREEZE", [["frozen", frozen ? "1" : "0"]], "DONE", replyMilliseconds);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw unavailable(id, error);
+      if (error.code === "ended") throw new DomainError("state-conflict", "the sandbox is ending", { members: { state: "stopping" } });
+      throw new DomainError("pause-failed", `not all of it could be made to stand still: ${error.message}`, { cause: error });
+    }
+  }
+
   async release(id: string): Promise<void> {
     await this.#release(id, [], replyMilliseconds);
   }
@@ -186,7 +197,15 @@ const attachedOf = (report: Message): Attached => {
     .map(reportedProcessOf)
     .filter(({ id }) => id !== "main");
   const exit = ended ? exitOf(report, instance.startedAt) : null;
-  return { instance, state, exit, gone: state === "gone" ? goneOf(report) : null, hold: fields.optional("hold") === "1", processes };
+  return {
+    instance,
+    state,
+    exit,
+    gone: state === "gone" ? goneOf(report) : null,
+    frozen: fields.optional("frozen") === "1",
+    hold: fields.optional("hold") === "1",
+    processes,
+  };
 };
 
 const nameOf = (message: Message): string => new Fields(message).text("process");

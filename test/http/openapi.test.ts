@@ -95,6 +95,8 @@ const calls: [string, string, unknown?][] = [
   ["GET", "/v1/namespaces?pid=PID"],
   ["PATCH", "/v1/sandboxes/box", { labels: {} }],
   ["GET", "/v1/sandboxes?state=running"],
+  ["POST", "/v1/sandboxes/box/pause"],
+  ["POST", "/v1/sandboxes/box/resume"],
   ["POST", "/v1/sandboxes/box/restart", { graceSeconds: 0 }],
   ["POST", "/v1/sandboxes/box/stop", { graceSeconds: 0 }],
   ["GET", "/v1/sandboxes/box/receipt"],

@@ -26,6 +26,7 @@ export const types = {
   EXEC: 26,
   STARTED: 27,
   FORGET: 28,
+  FREEZE: 30,
   EXITED: 32,
   GONE: 33,
   PROCESS_EXITED: 34,

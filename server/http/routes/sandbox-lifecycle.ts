@@ -6,7 +6,7 @@ import type { Services } from "../services.ts";
 
 const tags = ["sandboxes"];
 
-/** The verbs: start, stop, kill, restart. Each answers the report. */
+/** The verbs: start, pause, resume, stop, kill, restart. Each answers the report. */
 export const sandboxLifecycleRoutes =
   ({ sandboxes }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
@@ -26,6 +26,60 @@ export const sandboxLifecycleRoutes =
         },
       },
       async (request, reply) => tagged(reply, await sandboxes.start(request.params.sandbox)),
+    );
+
+    app.post(
+      "/v1/sandboxes/:sandbox/pause",
+      {
+        schema: {
+          tags,
+          operationId: "pauseSandbox",
+          summary: "Make all processes stand still",
+          description: [
+            "By the kernel's freezer (cgroup.freeze): memory stays, no process gets any CPU. No process can be started, and no file reached, until it is",
+            "resumed; stop, kill and delete work. Time limits of processes go on. A sandbox that is paused already answers its report.",
+          ].join("\n"),
+          params: schemas.SandboxPath,
+          body: schemas.EmptyBody,
+          response: {
+            200: schemas.SandboxReport,
+            ...problemResponses(
+              "invalid-request",
+              "sandbox-not-found",
+              "state-conflict",
+              "pause-failed",
+              "launcher-unavailable",
+              "idempotency-key-reused",
+            ),
+          },
+        },
+      },
+      async (request, reply) => tagged(reply, await sandboxes.pause(request.params.sandbox)),
+    );
+
+    app.post(
+      "/v1/sandboxes/:sandbox/resume",
+      {
+        schema: {
+          tags,
+          operationId: "resumeSandbox",
+          summary: "Let the processes of a paused sandbox go on; on a running one, its report",
+          params: schemas.SandboxPath,
+          body: schemas.EmptyBody,
+          response: {
+            200: schemas.SandboxReport,
+            ...problemResponses(
+              "invalid-request",
+              "sandbox-not-found",
+              "state-conflict",
+              "pause-failed",
+              "launcher-unavailable",
+              "idempotency-key-reused",
+            ),
+          },
+        },
+      },
+      async (request, reply) => tagged(reply, await sandboxes.resume(request.params.sandbox)),
     );
 
     app.post(
