@@ -117,7 +117,7 @@ describe("a root of kind debootstrap", () => {
       "retrieving packages",
       "extracting packages",
       "unpacking required packages",
-      "configuring the base system",
+      "configuring required packages",
       "writing the manifest",
     ])
       expect(states.map((state) => state.phase)).toContain(phase);
