@@ -31,9 +31,13 @@ export class Instances implements SupervisorListener {
     });
   }
 
-  /** Takes in what ATTACH found: an end that happened while nobody listened. */
+  /** Takes in what ATTACH found: an end that happened while nobody listened, or an order to pause or resume whose answer was lost. */
   apply(id: string, attached: Attached): void {
     this.processesFound(id, attached.processes);
+    const row = this.#room.store.get(id);
+    const state = attached.frozen === true ? "paused" : "running";
+    if ((row?.state === "running" || row?.state === "paused") && attached.state === "running" && row.state !== state)
+      enter(this.#room, row, state);
     if (attached.exit !== null) this.exited(id, attached.exit);
     if (attached.gone !== null) this.gone(id, attached.gone);
   }

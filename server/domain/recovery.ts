@@ -1,6 +1,6 @@
 import type { RecoveryReport } from "./info.ts";
 import type { Instances } from "./instances.ts";
-import { deadlines, lifecycle, type State } from "./lifecycle.ts";
+import { deadlines, lifecycle } from "./lifecycle.ts";
 import type { Attached, Instance, SandboxRow } from "./ports.ts";
 import { isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
@@ -92,7 +92,7 @@ export class Recovery {
     const instance = completed(attached.instance, row.instance);
     const changes = { instance, bootId: this.#room.bootId, startedAt: row.startedAt ?? instance.startedAt };
     if (row.state === "starting") enter(this.#room, row, "running", changes, { pid: instance.pid });
-    else enter(this.#room, row, adoptedState(row, attached), changes);
+    else enter(this.#room, row, row.state, changes);
     (attached.state === "running" ? this.#report.adopted : this.#report.ended).push(row.id);
     this.#instances.apply(row.id, attached);
     // The order to stop may not have been given before the daemon died; where it was, a second one can only shorten the grace.
@@ -124,10 +124,6 @@ export class Recovery {
     }
   }
 }
-
-/** The daemon may have died between an order to pause or resume and storing that it was done. */
-const adoptedState = ({ state }: SandboxRow, { frozen }: Attached): State =>
-  state === "running" || state === "paused" ? (frozen === true ? "paused" : "running") : state;
 
 /** REPORT names neither the supervisor nor the phases of the launch; the row may. */
 const completed = (reported: Instance, stored: Instance | null): Instance => ({

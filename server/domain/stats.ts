@@ -29,8 +29,8 @@ export interface Pressure {
 }
 
 export interface UsageReader {
-  /** @param pid of a process in the sandbox's network namespace; null where that is the host's. Null when the cgroup is no more. */
-  read(cgroup: string, pid: number | null): Promise<Usage | null>;
+  /** @param process in the sandbox's network namespace; null where that is the host's. Null when the cgroup is no more. */
+  read(cgroup: string, process: { pid: number; startTicks: number } | null): Promise<Usage | null>;
 }
 
 export interface Stats {
@@ -56,7 +56,10 @@ export class SandboxStats {
   async of(nameOrId: string): Promise<Stats> {
     const { id, name, instance, bootId } = need(this.#room, nameOrId);
     const isHere = instance !== null && bootId === this.#room.bootId;
-    const usage = isHere ? await this.#reader.read(instance.cgroup, instance.isolated.includes("net") ? instance.pid : null) : null;
-    return { id, name, state: need(this.#room, id).state, time: Date.now(), usage };
+    const usage = isHere ? await this.#reader.read(instance.cgroup, instance.isolated.includes("net") ? instance : null) : null;
+    const now = need(this.#room, id);
+    // What ended meanwhile has left its cgroup to others.
+    const isSame = now.instance?.pid === instance?.pid && now.instance?.startTicks === instance?.startTicks;
+    return { id, name, state: now.state, time: Date.now(), usage: isSame ? usage : null };
   }
 }

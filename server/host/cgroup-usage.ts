@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Pressure, Usage, UsageReader } from "../domain/stats.ts";
 import { type CgroupMounts, cgroupMounts } from "./cgroup-mounts.ts";
+import { startTicksOf } from "./proc.ts";
 
 /** At or above this version 1 means "no limit" (the largest multiple of a page that fits). */
 const unlimited = 2 ** 62;
@@ -48,31 +49,29 @@ const throttlingOf = (
       }
     : null;
 
-/** Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html). */
-const memoryV2 = async (directory: string): Promise<Usage["memory"]> => {
-  const [currentBytes, peakBytes, limitBytes, kinds, events] = await Promise.all([
-    numberOf(directory, "memory.current"),
-    numberOf(directory, "memory.peak"),
-    numberOf(directory, "memory.max"),
-    countsOf(directory, "memory.stat"),
-    countsOf(directory, "memory.events"),
-  ]);
-  if (currentBytes === null) return null;
-  const [anonymousBytes = 0, fileBytes = 0] = [kinds?.get("anon"), kinds?.get("file")];
-  return { currentBytes, peakBytes, limitBytes, anonymousBytes, fileBytes, oomKills: events?.get("oom_kill") ?? 0 };
+/** Version 2 (https://docs.kernel.org/admin-guide/cgroup-v2.html) and version 1 (https://docs.kernel.org/admin-guide/cgroup-v1/memory.html). */
+const memoryNames = {
+  v2: { current: "memory.current", peak: "memory.peak", limit: "memory.max", events: "memory.events", anonymous: "anon", file: "file" },
+  v1: {
+    current: "memory.usage_in_bytes",
+    peak: "memory.max_usage_in_bytes",
+    limit: "memory.limit_in_bytes",
+    events: "memory.oom_control",
+    anonymous: "total_rss",
+    file: "total_cache",
+  },
 };
 
-/** Version 1 (https://docs.kernel.org/admin-guide/cgroup-v1/memory.html). */
-const memoryV1 = async (directory: string): Promise<Usage["memory"]> => {
+const memoryOf = async (directory: string, names: (typeof memoryNames)["v1" | "v2"]): Promise<Usage["memory"]> => {
   const [currentBytes, peakBytes, limitBytes, kinds, events] = await Promise.all([
-    numberOf(directory, "memory.usage_in_bytes"),
-    numberOf(directory, "memory.max_usage_in_bytes"),
-    numberOf(directory, "memory.limit_in_bytes"),
+    numberOf(directory, names.current),
+    numberOf(directory, names.peak),
+    numberOf(directory, names.limit),
     countsOf(directory, "memory.stat"),
-    countsOf(directory, "memory.oom_control"),
+    countsOf(directory, names.events),
   ]);
   if (currentBytes === null) return null;
-  const [anonymousBytes = 0, fileBytes = 0] = [kinds?.get("total_rss"), kinds?.get("total_cache")];
+  const [anonymousBytes = 0, fileBytes = 0] = [kinds?.get(names.anonymous), kinds?.get(names.file)];
   return { currentBytes, peakBytes, limitBytes: limit(limitBytes), anonymousBytes, fileBytes, oomKills: events?.get("oom_kill") ?? 0 };
 };
 
@@ -96,9 +95,11 @@ const ioOf = async (directory: string): Promise<Usage["io"]> => {
 };
 
 /** Columns of /proc/PID/net/dev (proc_pid_net(5)): received bytes and packets are 1 and 2, sent ones 9 and 10. */
-const networkOf = async (pid: number | null): Promise<Usage["network"]> => {
-  const text = pid === null ? null : await textOf(`/proc/${pid}/net/dev`);
-  if (text === null) return null;
+const networkOf = async (process: { pid: number; startTicks: number } | null): Promise<Usage["network"]> => {
+  const text = process && (await textOf(`/proc/${process.pid}/net/dev`));
+  // The pid of one that has ended may be another's by now.
+  const isSame = process !== null && (await startTicksOf(process.pid).catch(() => null)) === process.startTicks;
+  if (text === null || !isSame) return null;
   const interfaces = text
     .split("\n")
     .slice(2)
@@ -121,7 +122,7 @@ const pressureOf = async (directory: string): Promise<Usage["pressure"]> => {
 export class HostCgroupUsage implements UsageReader {
   #mounts: Promise<CgroupMounts> | null = null;
 
-  async read(cgroup: string, pid: number | null): Promise<Usage | null> {
+  async read(cgroup: string, process: { pid: number; startTicks: number } | null): Promise<Usage | null> {
     this.#mounts ??= cgroupMounts();
     const { v1, v2 } = await this.#mounts;
     const directory = join(v2, cgroup);
@@ -130,10 +131,10 @@ export class HostCgroupUsage implements UsageReader {
     const [cpu, cpuV1, memory, pids, io, network, pressure] = await Promise.all([
       countsOf(directory, "cpu.stat"),
       cpuDirectory && countsOf(cpuDirectory, "cpu.stat"),
-      memoryDirectory === null ? memoryV2(directory) : memoryV1(memoryDirectory),
+      memoryDirectory === null ? memoryOf(directory, memoryNames.v2) : memoryOf(memoryDirectory, memoryNames.v1),
       pidsOf(pidsDirectory ?? directory),
       ioOf(directory),
-      networkOf(pid),
+      networkOf(process),
       pressureOf(directory),
     ]);
     if (!cpu) return null;

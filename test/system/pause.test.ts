@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { isAlive, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
+import { RawClient } from "../supervisor/raw-client.ts";
 
 const v2 = existsSync("/sys/fs/cgroup/unified") ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
 
@@ -64,8 +65,9 @@ it("refuses what would stand still at once, and sandboxes that do not run", asyn
 });
 
 it.each(["stop", "kill", "delete"])("%s works on a paused one, and leaves nothing", async (verb) => {
-  const command = ["/bin/bash", "-c", "trap 'echo bye > /bye; exit 3' TERM; while :; do sleep 0.05; done"];
+  const command = ["/bin/bash", "-c", "trap 'echo bye > /bye; exit 3' TERM; echo up > /count; while :; do sleep 0.05; done"];
   const { id, process } = await host.run({ command });
+  await until("the trap is set", () => count(id) !== "");
   await post(id, "pause");
   const { status, body } = verb === "delete" ? await host.request("DELETE", `/v1/sandboxes/${id}`) : await post(id, verb);
   expect(status).toBe(200);
@@ -86,6 +88,21 @@ it("is adopted as it is found by the next daemon", async () => {
   expect(frozen(process.pid)).toBe(true);
   expect((await post(id, "resume")).body.status.state).toBe("running");
   await goesOn(id);
+});
+
+it("is told as it is where the daemon died before it could store an order that was done", async () => {
+  const { id } = await host.run(counter);
+  for (const [state, frozen] of [
+    ["paused", 1],
+    ["running", 0],
+  ] as const) {
+    await host.daemon.end("SIGKILL");
+    const supervisor = await RawClient.open(join(host.daemon.directory, "run/sandboxes", `${id}.sock`));
+    expect((await supervisor.ask("FREEZE", { frozen })).name).toBe("DONE");
+    supervisor.close();
+    await host.daemon.start();
+    expect((await host.report(id)).status.state).toBe(state);
+  }
 });
 
 it("is told by events, once each", async () => {

@@ -6,6 +6,9 @@ import type { Services } from "../services.ts";
 
 const tags = ["sandboxes"];
 
+const pauseCodes = ["state-conflict", "pause-failed", "launcher-unavailable", "idempotency-key-reused"] as const;
+const pauseResponses = { 200: schemas.SandboxReport, ...problemResponses("invalid-request", "sandbox-not-found", ...pauseCodes) };
+
 /** The verbs: start, pause, resume, stop, kill, restart. Each answers the report. */
 export const sandboxLifecycleRoutes =
   ({ sandboxes }: Services): FastifyPluginAsyncTypebox =>
@@ -41,17 +44,7 @@ export const sandboxLifecycleRoutes =
           ].join("\n"),
           params: schemas.SandboxPath,
           body: schemas.EmptyBody,
-          response: {
-            200: schemas.SandboxReport,
-            ...problemResponses(
-              "invalid-request",
-              "sandbox-not-found",
-              "state-conflict",
-              "pause-failed",
-              "launcher-unavailable",
-              "idempotency-key-reused",
-            ),
-          },
+          response: pauseResponses,
         },
       },
       async (request, reply) => tagged(reply, await sandboxes.pause(request.params.sandbox)),
@@ -66,17 +59,7 @@ export const sandboxLifecycleRoutes =
           summary: "Let the processes of a paused sandbox go on; on a running one, its report",
           params: schemas.SandboxPath,
           body: schemas.EmptyBody,
-          response: {
-            200: schemas.SandboxReport,
-            ...problemResponses(
-              "invalid-request",
-              "sandbox-not-found",
-              "state-conflict",
-              "pause-failed",
-              "launcher-unavailable",
-              "idempotency-key-reused",
-            ),
-          },
+          response: pauseResponses,
         },
       },
       async (request, reply) => tagged(reply, await sandboxes.resume(request.params.sandbox)),
