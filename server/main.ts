@@ -7,6 +7,7 @@ import { deadlines } from "./domain/lifecycle.ts";
 import { LiveProcesses } from "./domain/live-processes.ts";
 import { NamespaceIndex } from "./domain/namespaces.ts";
 import { Operations } from "./domain/operations.ts";
+import { OutputReaders } from "./domain/output-readers.ts";
 import { logChecks } from "./domain/preflight.ts";
 import { ProcessRecords } from "./domain/process-records.ts";
 import { Processes } from "./domain/processes.ts";
@@ -88,6 +89,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     supervisors,
     roots,
     measurements,
+    readers: new OutputReaders(),
     records: new ProcessRecords({
       processes: processTable,
       events,

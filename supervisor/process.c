@@ -40,7 +40,7 @@ static bool answer(struct process *process, const struct waiter *asked, bool at_
   struct peer *peer = asked->peer;
   struct frame frame;
   uint32_t request = asked->request;
-  uint64_t after = asked->after;
+  uint64_t after = asked->held ? ring->first - 1 : asked->after;
   if (!at_once && peer_is_full(peer))
     return false;
   if (after + 1 < ring->first) {
@@ -84,7 +84,7 @@ static void answer_waiters(struct process *process, bool at_once) {
 void process_output(struct process *process, struct peer *peer, uint32_t request, const struct fields *fields) {
   struct waiter asked = {
     .next = process->waiters, .peer = peer, .request = request, .after = fields_number(fields, "after", 0),
-    .max_bytes = fields_number(fields, "max-bytes", 0), .wait = fields_number(fields, "wait", 0),
+    .max_bytes = fields_number(fields, "max-bytes", 0), .held = fields_number(fields, "held", 0), .wait = fields_number(fields, "wait", 0),
   };
   if (answer(process, &asked, false))
     return;

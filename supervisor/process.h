@@ -15,7 +15,7 @@ struct waiter { /* an OUTPUT request that waits for something to answer, or for 
   struct peer *peer;
   uint32_t request;
   uint64_t after, max_bytes;
-  bool wait;
+  bool held, wait; /* held: from the oldest record there is when it is answered, whatever `after` says */
 };
 
 struct input { /* an INPUT request whose bytes are not all written yet */

@@ -224,7 +224,7 @@ static const struct rule forget_rules[] = {{"process", RULE_TEXT, 1, 64, false, 
 static const struct rule stop_rules[] = {{"grace-ms", RULE_NUMBER, 0, 3600000, false, false}, {0}};
 static const struct rule output_rules[] = {
   {"process", RULE_TEXT, 1, 64, false, false}, {"after", RULE_NUMBER, 0, INT64_MAX - 1, false, false},
-  {"max-bytes", RULE_NUMBER, RING_RECORD_LIMIT, 786432, false, false}, {"wait", RULE_NUMBER, 0, 1, true, false}, {0},
+  {"max-bytes", RULE_NUMBER, RING_RECORD_LIMIT, 786432, false, false}, {"held", RULE_NUMBER, 0, 1, true, false}, {"wait", RULE_NUMBER, 0, 1, true, false}, {0},
 };
 static const struct rule input_rules[] = {{"process", RULE_TEXT, 1, 64, false, false}, {"close", RULE_NUMBER, 0, 1, true, false}, {0}};
 static const struct rule resize_rules[] = {

@@ -1,9 +1,17 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
 import type { Attached, Exit, Gone, Instance, SandboxRow, SupervisorListener } from "./ports.ts";
 import type { ProcessExit, ReportedProcess } from "./process.ts";
 import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
+
+/** How long the supervisor of a sandbox that has ended waits for those who read its output. */
+const readersMilliseconds = 500;
+
+/** How often the cleaning up after a lost supervisor is tried, and the milliseconds in between. */
+const cleanAttempts = 20;
+const cleanPause = 100;
 
 /** Follows what the supervisors say about running sandboxes, and stores it. */
 export class Instances implements SupervisorListener {
@@ -158,21 +166,32 @@ export class Instances implements SupervisorListener {
   }
 
   async #findAgain(id: string, message: string): Promise<void> {
-    const row = this.#room.store.get(id);
-    if (row === null || lifecycle[row.state].lost.act === "ignore") return this.#settle(id);
-    try {
-      const attached = await this.#room.supervisors.attach(id);
+    for (let attempt = 1; ; attempt += 1) {
+      const row = this.#room.store.get(id);
+      if (row === null || lifecycle[row.state].lost.act === "ignore") return this.#settle(id);
+      let attached: Attached;
+      try {
+        attached = await this.#room.supervisors.attach(id);
+      } catch (error) {
+        this.#room.log.warn({ sandbox: id, attempt, err: error }, "a supervisor is lost; cleaning up after it");
+        try {
+          return await this.clean(row, "supervisor-lost", `the supervisor is gone: ${message}`);
+        } catch (refusal) {
+          // One that is on its way out hangs up before it is dead, and is taken for alive; or the launcher is just being replaced.
+          if (attempt === cleanAttempts) throw refusal;
+        }
+        await sleep(cleanPause, null, { ref: false });
+        continue;
+      }
       this.#room.log.info({ sandbox: id }, "found the supervisor again");
-      this.apply(id, attached);
-    } catch (error) {
-      this.#room.log.warn({ sandbox: id, err: error }, "a supervisor is lost; cleaning up after it");
-      await this.clean(row, "supervisor-lost", `the supervisor is gone: ${message}`);
+      return this.apply(id, attached);
     }
   }
 
   #release(id: string): void {
     if (this.#releasing.has(id)) return;
     const work = async () => {
+      await this.#room.readers.settled(id, readersMilliseconds);
       try {
         // The exit is committed. A crash of the daemon cannot undo that, and one of the machine ends the supervisor too.
         await this.#room.supervisors.release(id);

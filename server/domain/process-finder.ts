@@ -1,5 +1,6 @@
 import { DomainError } from "./errors.ts";
 import { maybeAlive } from "./lifecycle.ts";
+import type { OutputReaders } from "./output-readers.ts";
 import type { SandboxRow } from "./ports.ts";
 import type { ProcessRow, ProcessStore, ProcessSupervisors } from "./process.ts";
 import { mainProcess } from "./process-reports.ts";
@@ -26,6 +27,10 @@ export class ProcessFinder {
 
   get supervisors(): ProcessSupervisors {
     return this.#room.processSupervisors;
+  }
+
+  get readers(): OutputReaders {
+    return this.#room.readers;
   }
 
   /** @throws DomainError `sandbox-not-found`, `process-not-found` */
@@ -68,7 +73,9 @@ export class ProcessFinder {
   /** Whether the supervisor that guarded the sandbox when it was looked up may still be there. */
   isHeld({ sandbox }: Found): boolean {
     const now = this.#room.store.get(sandbox.id);
-    if (now === null || now.instance === null || !maybeAlive(now.state)) return false;
+    if (now === null) return false;
+    if (this.#room.readers.isAwaited(sandbox.id)) return now.startedAt === sandbox.startedAt;
+    if (now.instance === null || !maybeAlive(now.state)) return false;
     return now.instance.startedAt === sandbox.instance?.startedAt;
   }
 

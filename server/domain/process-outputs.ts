@@ -26,7 +26,8 @@ export class ProcessOutputs {
     signal: AbortSignal,
   ): Promise<AsyncIterableIterator<OutputPiece, undefined>> {
     const found = this.#finder.find(sandbox, process);
-    const reading = new Reading(this.#finder, found, options, AbortSignal.any([signal, this.#closing.signal]));
+    const left = this.#finder.readers.enter(found.row.sandboxId);
+    const reading = new Reading(this.#finder, found, options, AbortSignal.any([signal, this.#closing.signal]), left);
     await reading.begin();
     return reading;
   }

@@ -30,7 +30,6 @@ export const leastBytes = 65_536;
 const mostBytes = 131_072;
 const quickMilliseconds = 20;
 const quickTurns = 4;
-const heldAttempts = 100;
 const exitMilliseconds = 5_000;
 const reconnectAttempts = 5;
 const reconnectMilliseconds = 100;
@@ -50,28 +49,31 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
   /** The number of the exit, once all output before it was given. */
   #exitSeq: number | null = null;
   #over = false;
+  readonly #left: () => void;
   #givenAt = 0;
   #quick = 0;
 
-  constructor(finder: ProcessFinder, found: Found, options: ReadOptions, signal: AbortSignal) {
+  /** @param left called once, when it is over */
+  constructor(finder: ProcessFinder, found: Found, options: ReadOptions, signal: AbortSignal, left: () => void) {
     this.#finder = finder;
     this.#found = found;
     this.#options = options;
     this.#signal = signal;
+    this.#left = left;
+    signal.addEventListener("abort", left, { once: true });
+    if (signal.aborted) left();
   }
 
   async begin(): Promise<void> {
     const { after } = this.#options;
-    this.#after = after === "held" ? 0 : after;
-    const attempts = after === "held" ? heldAttempts : 1;
-    for (let attempt = 1; this.#chunk === null; attempt += 1) {
-      try {
-        this.#chunk = await this.#ask(false);
-      } catch (error) {
-        if (error instanceof OutputDroppedError && attempt < attempts) this.#after = error.first - 1;
-        else throw this.#dropped(error);
-      }
+    try {
+      this.#chunk = await this.#ask(after, false);
+    } catch (error) {
+      this.#finish();
+      this.#after = after === "held" ? 0 : after;
+      throw this.#dropped(error);
     }
+    this.#after = after === "held" ? this.#chunk.first - 1 : after;
   }
 
   /** Not a generator: that would keep a chunk alive for as long as its reader stalls, beside what was made of it. */
@@ -90,12 +92,17 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
 
   /** The reader leaves. */
   async return(): Promise<IteratorResult<OutputPiece, undefined>> {
-    this.#over = true;
+    this.#finish();
     return { done: true, value: undefined };
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#left();
   }
 
   #take(): OutputChunk | null {
@@ -111,13 +118,13 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
     const isLast = chunk.ended && this.#after + 1 >= chunk.next;
     const records = chunk.records.filter(({ stream }) => streams.includes(stream));
     if (isLast) this.#exitSeq = chunk.next;
-    else this.#over = this.#after >= this.#until;
+    else if (this.#after >= this.#until) this.#finish();
     return records.length > 0 ? { kind: "records", records } : null;
   }
 
   #gap(gap: Gap): Gap {
     if (gap.first !== null && this.#options.overGaps === true) this.#after = gap.first - 1;
-    else this.#over = true;
+    else this.#finish();
     return gap;
   }
 
@@ -132,7 +139,7 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
   async #following(): Promise<OutputChunk | Gap | null> {
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.#unlessAborted(this.#ask(true));
+        return await this.#unlessAborted(this.#ask(this.#after, true));
       } catch (error) {
         if (error instanceof OutputDroppedError) return { kind: "gap", first: error.first };
         const isLost = error instanceof DomainError && error.code === "launcher-unavailable";
@@ -144,10 +151,10 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
     }
   }
 
-  #ask(wait: boolean): Promise<OutputChunk> {
+  #ask(after: number | "held", wait: boolean): Promise<OutputChunk> {
     if (this.#isGone()) throw new DomainError("launcher-unavailable", "the sandbox has ended");
     const { sandboxId, id } = this.#found.row;
-    return this.#finder.supervisors.output(sandboxId, id, { after: this.#after, maxBytes: this.#bytes, wait });
+    return this.#finder.supervisors.output(sandboxId, id, { after, maxBytes: this.#bytes, wait });
   }
 
   /** Whether the supervisor that holds the output is no more. A new run of the sandbox has other processes. */
@@ -172,7 +179,7 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
 
   /** The exit is told right after the end of the output. */
   async #exit(seq: number): Promise<OutputPiece> {
-    this.#over = true;
+    this.#finish();
     const found = await this.#finder.ended(this.#found.row, AbortSignal.timeout(exitMilliseconds));
     return { kind: "exit", seq, exit: found?.exit ?? null };
   }

@@ -110,7 +110,8 @@ export interface OutputChunk {
 }
 
 export interface OutputRequest {
-  after: number;
+  /** `held`: from the oldest record there is when it is answered. */
+  after: number | "held";
   maxBytes: number;
   /** Answer only when there is something after `after`, or no more will come. */
   wait: boolean;

@@ -1,6 +1,7 @@
 import { DomainError } from "./errors.ts";
 import type { State } from "./lifecycle.ts";
 import type { Measurements } from "./measurements.ts";
+import type { OutputReaders } from "./output-readers.ts";
 import type {
   Events,
   Launcher,
@@ -25,6 +26,7 @@ export interface SandboxRoom {
   roots: RootDirectory;
   measurements: Measurements;
   records: ProcessRecords;
+  readers: OutputReaders;
   log: Logger;
   bootId: string;
 }

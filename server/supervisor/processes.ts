@@ -88,7 +88,8 @@ export class ProcessClients implements ProcessSupervisors {
   async #output(sandboxId: string, process: string, { after, maxBytes, wait }: OutputRequest): Promise<OutputChunk> {
     const fields: Field[] = [
       ["process", process],
-      ["after", String(after)],
+      ["after", after === "held" ? "0" : String(after)],
+      ["held", bit(after === "held")],
       ["max-bytes", String(maxBytes)],
       ["wait", bit(wait)],
     ];

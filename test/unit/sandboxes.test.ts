@@ -114,6 +114,14 @@ test("a lost supervisor is failed, cleaned up, and never reported as an exit", a
   expect(sandboxes.get("a")).toMatchObject({ status: { state: "failed", reason: "supervisor-lost" }, exit: null, process: null });
 });
 
+test("a lost supervisor that is still taken for alive is cleaned up a moment later", async () => {
+  const { id } = await sandboxes.create({ name: "a" }, true, "admin");
+  made.host.refusedCleans = 2;
+  made.host.lose(id);
+  await expect.poll(() => sandboxes.get("a").status.state, { timeout: 5_000 }).toBe("failed");
+  expect(made.host.refusedCleans).toBe(0);
+});
+
 const recover = (bootId = "boot-1") => {
   const room = { ...made.room, bootId };
   const next = new Sandboxes(room);
