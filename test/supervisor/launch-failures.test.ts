@@ -129,5 +129,6 @@ test("the launcher holds no descriptor more after many failures", async () => {
   await launcher.settled();
   const before = descriptors(launcher.pid).length;
   for (let i = 0; i < 20; i++) await launcher.ask({ arg: "/bin/nothing" });
-  await eventually("as before", () => descriptors(launcher.pid).length === before);
+  // Fewer where one of an earlier test was still to be reaped when they were counted.
+  await eventually("no more than before", () => descriptors(launcher.pid).length <= before);
 });
