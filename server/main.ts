@@ -34,6 +34,7 @@ import { buildApp } from "./http/app.ts";
 import { version } from "./http/documentation.ts";
 import { Listeners, SocketTakenError } from "./http/listeners.ts";
 import { loggerOptions } from "./logging.ts";
+import { DatabaseBackups } from "./store/backups.ts";
 import { DaemonLock, LockedError } from "./store/daemon-lock.ts";
 import { Database } from "./store/database.ts";
 import { EventStore } from "./store/events.ts";
@@ -142,6 +143,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       namespaces,
       stats: new SandboxStats(room, new HostCgroupUsage()),
       eventLog,
+      backups: new DatabaseBackups(config.stateDir),
       info,
       measurements,
       idempotency: new IdempotencyTable(database),

@@ -7,6 +7,7 @@ import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
 import { archiveRoutes } from "./routes/archive.ts";
+import { backupRoutes } from "./routes/backup.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fileChangeRoutes } from "./routes/file-changes.ts";
 import { fileUploadRoutes } from "./routes/file-uploads.ts";
@@ -52,6 +53,7 @@ const routes = [
   terminalRoutes,
   runRoutes,
   eventRoutes,
+  backupRoutes,
 ];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */

@@ -1,4 +1,5 @@
 import type { Logger as PinoLogger } from "pino";
+import type { Backups } from "../domain/backups.ts";
 import type { EventLog } from "../domain/events.ts";
 import type { Files } from "../domain/files.ts";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
@@ -27,6 +28,7 @@ export interface Services {
   namespaces: NamespaceIndex;
   stats: SandboxStats;
   eventLog: EventLog;
+  backups: Backups;
   info: Info;
   measurements: Measurements;
   idempotency: IdempotencyStore;

@@ -36,10 +36,10 @@ export const migrate = (connection: SQLite.Database, path: string, folder: strin
     throw new Error(`${path} is not a database of this program; it is left as it is`);
   if (version > newest)
     throw new Error(
-      `${path} has version ${version}, this program knows up to ${newest}: it was written by a newer one; run that, or restore a backup (${path}.before-*)`,
+      `${path} has version ${version}, this program knows up to ${newest}: it was written by a newer one; run that, or restore a backup (${path}.before-*, backups/)`,
     );
   const check = connection.pragma("quick_check(1)", { simple: true }) as string;
-  if (check !== "ok") throw new Error(`${path} is damaged: ${check}; restore a backup (${path}.before-*) or move it away`);
+  if (check !== "ok") throw new Error(`${path} is damaged: ${check}; restore a backup (${path}.before-*, backups/) or move it away`);
   if (version === newest) return;
 
   if (version > 0) {
