@@ -1,5 +1,6 @@
 #include "ending.h"
 
+#include <stdio.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -30,6 +31,17 @@ struct ending ending_of(int status, const struct usage *usage) {
     ending.code = WEXITSTATUS(status);
   }
   return ending;
+}
+
+struct ending_text ending_text(const struct ending *ending) {
+  struct ending_text text;
+  char code[16] = "-", signal_number[16] = "-";
+  if (ending->code >= 0)
+    snprintf(code, sizeof code, "%d", ending->code);
+  if (ending->signal_number >= 0)
+    snprintf(signal_number, sizeof signal_number, "%d", ending->signal_number);
+  snprintf(text.text, sizeof text.text, "%s %s %s", ending->reason, code, signal_number);
+  return text;
 }
 
 void ending_put(struct frame *frame, const struct ending *ending) {

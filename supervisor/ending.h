@@ -20,6 +20,11 @@ struct ending {
 struct usage usage_of(const struct rusage *usage);
 /* From a status of wait4(2); `reason` is `exited` or `signaled`. */
 struct ending ending_of(int status, const struct usage *usage);
+/* `REASON CODE SIGNAL`, with `-` for what does not apply. */
+struct ending_text {
+  char text[64];
+};
+struct ending_text ending_text(const struct ending *ending);
 void ending_put(struct frame *frame, const struct ending *ending);
 
 /* Milliseconds and microseconds since 1970. */

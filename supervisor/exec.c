@@ -174,7 +174,7 @@ static void exec_started(struct exec *exec) {
   }
   int output = exec->tty ? exec->terminal : channel->output;
   if (process->pid <= 0 || (exec->tty && exec->terminal < 0) ||
-      process_open(process, &supervisor->loop, channel->input, output, channel->errors, exec->tty, exec->output_bytes) < 0) {
+      process_open(process, &supervisor->loop, channel->input, output, channel->errors, exec->tty, exec->output_bytes, &supervisor->log) < 0) {
     exec_failed_here(exec, "the command is not to be watched");
     return;
   }

@@ -542,6 +542,7 @@ static int open_signals(struct launcher *launcher) {
   sigaddset(&wanted, SIGTERM);
   sigaddset(&wanted, SIGINT);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is an error of its write */
   signal(SIGHUP, SIG_IGN);
   if (sigprocmask(SIG_BLOCK, &wanted, NULL) < 0)
     return -1;

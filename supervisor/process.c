@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define READ_SIZE RING_RECORD_LIMIT
+_Static_assert(LOG_DATA_LIMIT <= RING_RECORD_LIMIT, "what is read at once is one record of the ring");
 #define READ_PARTS 4       /* a ring that is smaller than a read still keeps most of its size */
 #define RECORDS_LIMIT 4000 /* in one reply, which has a bound on its fields */
 
@@ -103,19 +103,22 @@ void process_peer_drained(struct process *process) {
   answer_waiters(process, false);
 }
 
-/* One read into the ring; false at the end of the stream. */
+/* One read into log and ring; false at the end of the stream. */
 static bool take_output(struct process *process, struct watch *watch) {
-  static char bytes[READ_SIZE];
-  size_t part = process->ring.limit / READ_PARTS;
-  ssize_t length = read(watch->fd, bytes, part < sizeof bytes ? part : sizeof bytes);
+  char *bytes = output_log_place(process->log, process->name);
+  ssize_t length = read(watch->fd, bytes, process->read_size);
   if (length < 0 && (errno == EAGAIN || errno == EINTR))
     return true;
   if (length <= 0)
     return false; /* a terminal whose other ends are all closed answers EIO */
-  if (process->output_over)
+  if (process->output_over) {
     process->ring.dropped_bytes += (uint64_t)length;
-  else
-    ring_add(&process->ring, watch == &process->errors ? 2 : 1, wall_us(), bytes, (size_t)length);
+    return true;
+  }
+  uint32_t stream = watch == &process->errors ? LOG_STDERR : LOG_STDOUT;
+  uint64_t time_us = wall_us();
+  output_log_add(process->log, stream, process->name, time_us, process->ring.next, (size_t)length);
+  ring_add(&process->ring, stream, time_us, bytes, (size_t)length);
   return true;
 }
 
@@ -215,10 +218,13 @@ static int watch_fd(struct process *process, struct watch *watch, int fd, uint32
   return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -1 : loop_add(process->loop, watch, events);
 }
 
-int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes) {
+int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes,
+                 struct output_log *log) {
   process->loop = loop;
   process->terminal = terminal;
+  process->log = log;
   ring_init(&process->ring, output_bytes);
+  process->read_size = output_bytes / READ_PARTS < output_log_part(log) ? output_bytes / READ_PARTS : output_log_part(log);
   if (terminal)
     input = fcntl(output, F_DUPFD_CLOEXEC, 3);
   if (watch_fd(process, &process->input_end, input, 0, input_ready) < 0 || watch_fd(process, &process->output, output, EPOLLIN, output_ready) < 0 ||
@@ -238,6 +244,15 @@ static void drain(struct process *process, struct watch *watch) {
   }
 }
 
+/* Whoever is told of the end finds all of the process in the log. */
+static void log_ending(struct process *process) {
+  struct ending_text text = ending_text(&process->ending);
+  size_t length = strlen(text.text);
+  memcpy(output_log_place(process->log, process->name), text.text, length);
+  output_log_add(process->log, LOG_EXIT, process->name, wall_us(), process->ring.next, length);
+  output_log_flush(process->log);
+}
+
 void process_end(struct process *process, const struct ending *ending) {
   if (process->state == PROCESS_ENDED)
     return;
@@ -250,6 +265,7 @@ void process_end(struct process *process, const struct ending *ending) {
   drain(process, &process->output);
   drain(process, &process->errors);
   process->output_over = true;
+  log_ending(process);
   answer_waiters(process, false);
 }
 
@@ -277,15 +293,10 @@ int process_signal(struct process *process, int number, bool group) {
 void process_put(struct frame *frame, const struct process *process) {
   static const char *const states[] = {"starting", "running", "ended"};
   const struct ending *ending = &process->ending;
-  char end[200] = "", code[16] = "-", signal_number[16] = "-";
-  if (process->state == PROCESS_ENDED) {
-    if (ending->code >= 0)
-      snprintf(code, sizeof code, "%d", ending->code);
-    if (ending->signal_number >= 0)
-      snprintf(signal_number, sizeof signal_number, "%d", ending->signal_number);
-    snprintf(end, sizeof end, " %s %s %s %llu %llu %llu %llu", ending->reason, code, signal_number, (unsigned long long)ending->at_ms,
-             (unsigned long long)ending->usage.user_us, (unsigned long long)ending->usage.system_us, (unsigned long long)ending->usage.max_rss_bytes);
-  }
+  char end[200] = "";
+  if (process->state == PROCESS_ENDED)
+    snprintf(end, sizeof end, " %s %llu %llu %llu %llu", ending_text(ending).text, (unsigned long long)ending->at_ms, (unsigned long long)ending->usage.user_us,
+             (unsigned long long)ending->usage.system_us, (unsigned long long)ending->usage.max_rss_bytes);
   frame_put(frame, "process", "%s %d %d %llu %llu %d %s%s", process->name, (int)process->pid, (int)process->pid_inside, (unsigned long long)process->start_ticks,
             (unsigned long long)process->started_ms, process->terminal, states[process->state], end);
 }

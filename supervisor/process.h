@@ -5,6 +5,7 @@
 #include "definition.h"
 #include "ending.h"
 #include "loop.h"
+#include "output-log.h"
 #include "peer.h"
 #include "ring.h"
 
@@ -37,7 +38,9 @@ struct process {
   struct watch input_end, output, errors; /* with a terminal all lead to its master; input_end is a duplicate */
   bool terminal;
   bool output_over; /* no more records: what its children still write is read and thrown away */
+  size_t read_size;
   struct ring ring;
+  struct output_log *log; /* the sandbox's */
   struct waiter *waiters;
   struct input input;
   struct ending ending;
@@ -47,8 +50,9 @@ struct process {
 };
 
 /* Takes over the descriptors (-1: none); they become non-blocking. With `terminal`, `output` is the master. */
-int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes);
-/* The process ended: takes what still lies in the pipes; after that no output comes any more, and who waits is answered. */
+int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes, struct output_log *log);
+/* The process ended: takes what still lies in the pipes; after that no output comes any more, its end is in the log, and who waits
+ * is answered. */
 void process_end(struct process *process, const struct ending *ending);
 /* Answers who waits, then closes and frees what it holds, but not the process itself. */
 void process_close(struct process *process);

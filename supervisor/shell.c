@@ -215,6 +215,9 @@ static _Noreturn void become_init(struct shell *shell, const struct definition *
     become_command(shell, definition);
   if (command < 0)
     fail(&failure, LAYER_COMMAND, "fork the command"), give_up(shell, &failure);
+  /* The command's stdio is its own before it is told of: whoever closes stdin there has closed the last of it. */
+  int kept[] = {0, 1, 2, notes, pidfd, shell->channel.failures};
+  keep_only(kept, sizeof kept / sizeof *kept);
   if (note_send(notes, NOTE_MAIN, pidfd) < 0)
     _exit(0);
   fd_close(&shell->channel.failures); /* from now on the pipe ends when the command executes */

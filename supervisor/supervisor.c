@@ -71,6 +71,8 @@ static void put_report(struct frame *frame, const struct supervisor *supervisor)
     if (instance->isolate & NS_BIT(i))
       frame_put(frame, "isolated", "%s", ns_table[i].name);
   }
+  frame_put(frame, "log-lost-records", "%llu", (unsigned long long)supervisor->log.lost_records);
+  frame_put(frame, "log-lost-bytes", "%llu", (unsigned long long)supervisor->log.lost_bytes);
   frame_put(frame, "frozen", "%d", supervisor->frozen);
   frame_put(frame, "cgroup", "%s/%u", instance->host->cgroup_parent, instance->cgroup.slot);
   for (const struct process *process = &supervisor->main; process; process = process->next)
@@ -158,6 +160,7 @@ static void finish(struct supervisor *supervisor) {
     loop_close(&supervisor->loop, &supervisor->cgroup_events);
     exec_end_all(supervisor);
     process_close(&supervisor->main);
+    output_log_close(&supervisor->log);
     tell_event(supervisor, GONE, put_receipt);
     return;
   }
@@ -450,12 +453,14 @@ static int watch_all(struct supervisor *supervisor) {
     fd_close(&channel->output);
     fd_close(&channel->errors);
   }
+  /* A sandbox that only holds namespaces for others to use has nothing of its own to say. */
+  output_log_init(&supervisor->log, instance->host->sandboxes, supervisor->id, supervisor->definition.hold ? 0 : supervisor->definition.output_bytes);
   *command = (struct process){
     .name = "main", .state = PROCESS_RUNNING, .pid = instance->main, .pid_inside = instance->main_inside, .start_ticks = instance->main_start_ticks,
     .started_ms = wall_ms(), .pidfd.fd = instance->main_pidfd,
   };
   return process_open(command, &supervisor->loop, channel->input, terminal ? instance->terminal : channel->output, channel->errors, terminal,
-                      supervisor->definition.output_bytes);
+                      supervisor->definition.output_bytes, &supervisor->log);
 }
 
 static void launch(struct supervisor *supervisor, int control) {
@@ -537,7 +542,9 @@ void supervisor_run(const struct supervisor_order *order) {
   close(order->control);
   munmap(order->order, sizeof *order->order);
   for (;;) {
-    loop_once(&supervisor.loop, time_left(&supervisor));
+    bool waits = output_log_waits(&supervisor.log), idle = loop_once(&supervisor.loop, waits ? 0 : time_left(&supervisor)) == 0;
+    if ((waits && idle) || output_log_due(&supervisor.log, now_us()))
+      output_log_flush(&supervisor.log);
     mind_the_clock(&supervisor);
   }
 }

@@ -9,6 +9,7 @@ struct supervisor {
   struct instance instance;
   struct loop loop;
   struct server server;
+  struct output_log log;
   struct process main;             /* the first of the list that its `next` begins */
   struct agent_child *agents;
   struct exec *starting;           /* EXECs whose commands do not execute yet */

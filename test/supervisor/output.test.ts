@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "./eventually.ts";
 import { Launcher } from "./launcher-fixture.ts";
@@ -268,14 +268,15 @@ describe("INPUT", () => {
   test("waits until all is taken; another one meanwhile is told that it is busy", () =>
     launcher.leavingNothing(async () => {
       await start(["/bin/bash", "-c", "read -N 1; cat"]);
+      // Stopped before there is anything to read: bash would start its cat at the first byte, and that one is not stopped.
+      await box.client.ask("SIGNAL", { process: "main", signal: 19 });
       let done = false;
       const large = box.input("x".repeat(400_000)).then((reply) => {
         done = true;
         return reply;
       });
-      // The pipe holds less than that, and nobody reads it: bash sleeps after one byte.
-      await box.client.ask("SIGNAL", { process: "main", signal: 19 });
-      await eventually("busy", async () => (await box.input("y")).text("code") === "busy");
+      // The pipe holds less than that, and nobody reads it.
+      expect((await box.input("y")).text("code")).toBe("busy");
       expect(done).toBe(false);
       await box.client.ask("SIGNAL", { process: "main", signal: 18 });
       expect((await large).name).toBe("DONE");
@@ -287,6 +288,9 @@ describe("INPUT", () => {
   test("that nobody will read is answered with closed", () =>
     launcher.leavingNothing(async () => {
       await start(["/bin/bash", "-c", "exec 0<&-; echo closed; exec sleep 1000"]);
+      // Its PID 1 has let go of the command's stdio before anybody was told of the command.
+      const held = readdirSync(`/proc/${box.init}/fd`).map((fd) => readlinkSync(`/proc/${box.init}/fd/${fd}`));
+      expect(held.filter((target) => target.startsWith("pipe:"))).toEqual([]);
       await box.output("main", "closed");
       expect((await box.input("x")).text("code")).toBe("closed");
       await box.end();
@@ -303,14 +307,16 @@ describe("INPUT", () => {
 
   test("goes on when the one who sent it is gone", () =>
     launcher.leavingNothing(async () => {
-      await start(["/bin/bash", "-c", "read line; read -N 300000 rest; echo ${#rest}"]);
+      await start(["/bin/bash", "-c", "read -N 300000 all; echo ${#all}"]);
+      await box.client.ask("SIGNAL", { process: "main", signal: 19 });
       const other = await RawClient.open(launcher.socket(box.id));
       other.ask("INPUT", { process: "main" }, "x".repeat(300_000)).catch(() => {});
       await eventually("under way", async () => (await box.input("")).text("code") === "busy");
       other.close();
       await box.client.ask("ATTACH");
       await box.client.ask("SIGNAL", { process: "main", signal: 18 });
-      await box.end();
+      expect(await box.output()).toBe("300000\n");
+      await box.end({ kill: false });
     }));
 
   test("RESIZE without a terminal is refused", () =>
