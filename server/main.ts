@@ -81,7 +81,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     events,
     logger: logger.child({ room: "roots" }),
   });
-  const measurements = new PrometheusMeasurements(launcher, store);
+  const runTable = new RunTable(database);
+  const measurements = new PrometheusMeasurements(launcher, store, runTable);
   const room: SandboxRoom = {
     store,
     events,
@@ -110,7 +111,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     processes,
     files,
     roots,
-    store: new RunTable(database),
+    store: runTable,
+    measurements,
     persistence: database,
     concurrency: config.runConcurrency,
     queueLength: config.runQueue,

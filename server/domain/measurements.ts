@@ -1,5 +1,10 @@
 import type { ErrorCode } from "./errors.ts";
 import type { Instance } from "./ports.ts";
+import { type RunReason, runReasons } from "./run.ts";
+
+/** Why a run is over: why its command ended, or that it was cancelled or could not be run. */
+export const runOutcomes = [...runReasons, "cancelled", "failed"] as const;
+export type RunOutcomeName = RunReason | "cancelled" | "failed";
 
 /** What is counted for the operator. Names and units are those of `GET /metrics`. */
 export interface Measurements {
@@ -7,6 +12,10 @@ export interface Measurements {
   launchFailed(code: ErrorCode, layer: string | null): void;
   /** @param route the pattern, not the path, so that the number of series is bounded */
   answered(method: string, route: string, status: number, milliseconds: number): void;
+  /** @param seconds how long it waited for its turn */
+  runStarted(seconds: number): void;
+  /** @param seconds from its turn to its end, its sandbox made and removed; null where it had no turn, or nobody saw its end */
+  runOver(outcome: RunOutcomeName, seconds: number | null): void;
   /** The text format of Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/). */
   text(): Promise<{ contentType: string; body: string }>;
 }

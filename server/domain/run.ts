@@ -79,16 +79,17 @@ export interface RunFilter {
 }
 
 export interface RunStore {
-  insert(row: RunRow, input: RunInput): void;
+  insert(row: RunRow, input: string): void;
   get(id: string): RunRow | null;
-  /** What was asked for; null once the run is over. */
-  input(id: string): RunInput | null;
+  /** What was asked for, as JSON; null once the run is over. */
+  input(id: string): string | null;
   /** Writes state, sandbox, result, problem and times; drops the input of one that is over. */
   update(row: RunRow): void;
   /** Oldest first, without their results. */
   list(filter: RunFilter): RunRow[];
-  /** Those that wait or are under way, oldest first. */
-  unfinished(): RunRow[];
+  /** Those that wait or are under way, oldest first, with the bytes of their inputs. */
+  unfinished(): { row: RunRow; inputBytes: number }[];
+  countUnfinished(): { queued: number; running: number };
   /** Drops those that ended before `since`, and of the others all but the newest `count` with `bytes` of results together. */
   prune(since: number, count: number, bytes: number): void;
 }

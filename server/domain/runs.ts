@@ -1,5 +1,6 @@
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
+import type { Measurements } from "./measurements.ts";
 import type { Persistence, RootDirectory } from "./ports.ts";
 import type { RunFilter, RunInput, RunRow, RunStore } from "./run.ts";
 import { planOf } from "./run-definitions.ts";
@@ -11,10 +12,14 @@ const keptMilliseconds = 3_600_000;
 const keptRuns = 1_000;
 const keptBytes = 268_435_456;
 const pruneMilliseconds = 60_000;
+/** What the inputs of all that wait or are under way may have together, as they are stored: bytes for each place in the queue, and at least. */
+const inputBytesEach = 1_048_576;
+const inputBytesLeast = 33_554_432;
 
 export interface RunsRoom extends RunRooms {
   store: RunStore;
   persistence: Persistence;
+  measurements: Measurements;
   roots: RootDirectory;
   /** The most that run at once, and that wait. */
   concurrency: number;
@@ -28,6 +33,7 @@ export interface Run extends RunRow {
 
 interface Live {
   row: RunRow;
+  inputBytes: number;
   controller: AbortController;
   done: PromiseWithResolvers<void>;
 }
@@ -41,6 +47,7 @@ export class Runs {
   /** Those that wait or are under way. */
   readonly #live = new Map<string, Live>();
   readonly #running = new Set<Promise<void>>();
+  #inputBytes = 0;
   readonly #pruning: NodeJS.Timeout;
   #closed = false;
 
@@ -59,16 +66,21 @@ export class Runs {
     for (const [index, input] of inputs.entries()) check(input, pointerOf(index));
     for (const root of new Set(inputs.map(({ root = "default" }) => root))) await this.#resolve(root);
     if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
-    this.#makeRoom(inputs.length);
+    const texts = inputs.map((input) => JSON.stringify(input));
+    const sizes = texts.map((text) => Buffer.byteLength(text));
+    this.#makeRoom(
+      inputs.length,
+      sizes.reduce((sum, size) => sum + size, 0),
+    );
     const rows = inputs.map((input): RunRow => {
       const { root = "default", labels = {} } = input;
       const nothing = { sandboxId: null, result: null, problem: null, startedAt: null, endedAt: null };
       return { id: newId(), caller, state: "queued", root, labels, createdAt: Date.now(), ...nothing };
     });
     this.#room.persistence.transaction(() => {
-      for (const [index, row] of rows.entries()) this.#room.store.insert(row, inputs[index] as RunInput);
+      for (const [index, row] of rows.entries()) this.#room.store.insert(row, texts[index] as string);
     });
-    for (const row of rows) this.#enqueue(row);
+    for (const [index, row] of rows.entries()) this.#enqueue(row, sizes[index] as number);
     this.#fill();
     await this.#room.persistence.durable();
     return rows.map(({ id }) => this.get(id));
@@ -119,12 +131,13 @@ export class Runs {
   async recover(): Promise<void> {
     const unfinished = this.#room.store.unfinished();
     const problem = problemOf(new DomainError("run-interrupted", "the daemon ended while the run was under way"));
-    for (const row of unfinished.filter(({ state }) => state === "running")) {
+    for (const { row } of unfinished.filter(({ row: { state } }) => state === "running")) {
       await removed(this.#room, row.sandboxId ?? sandboxName(row.id));
       this.#room.store.update({ ...row, state: "failed", sandboxId: null, problem, endedAt: Date.now() });
+      this.#room.measurements.runOver("failed", null);
     }
     this.#prune();
-    for (const row of unfinished) if (row.state === "queued") this.#enqueue(row);
+    for (const { row, inputBytes } of unfinished) if (row.state === "queued") this.#enqueue(row, inputBytes);
     await this.#room.persistence.durable();
     this.#fill();
   }
@@ -155,17 +168,23 @@ export class Runs {
     }
   }
 
-  #makeRoom(count: number): void {
+  #makeRoom(count: number, bytes: number): void {
     const { concurrency, queueLength } = this.#room;
     const free = concurrency - this.#running.size + queueLength - this.#queue.length;
     if (count > free)
       throw new DomainError("run-queue-full", `${this.#queue.length} runs wait, and ${queueLength} may; ${count} more find no room`, {
         members: { waiting: this.#queue.length, running: this.#running.size },
       });
+    const most = Math.max(inputBytesLeast, queueLength * inputBytesEach);
+    if (this.#inputBytes + bytes > most)
+      throw new DomainError("run-queue-full", `the inputs of all runs that are not over may have ${most} bytes together`, {
+        members: { waiting: this.#queue.length, running: this.#running.size },
+      });
   }
 
-  #enqueue(row: RunRow): void {
-    this.#live.set(row.id, { row, controller: new AbortController(), done: Promise.withResolvers() });
+  #enqueue(row: RunRow, inputBytes: number): void {
+    this.#inputBytes += inputBytes;
+    this.#live.set(row.id, { row, inputBytes, controller: new AbortController(), done: Promise.withResolvers() });
     this.#queue.add(row.caller, row.id);
   }
 
@@ -177,6 +196,7 @@ export class Runs {
       if (live === undefined) return;
       live.row = { ...live.row, state: "running", startedAt: Date.now() };
       this.#room.store.update(live.row);
+      this.#room.measurements.runStarted((Date.now() - live.row.createdAt) / 1000);
       const work: Promise<void> = this.#run(live).finally(() => {
         this.#running.delete(work);
         this.#fill();
@@ -195,7 +215,10 @@ export class Runs {
     try {
       const input = this.#room.store.input(row.id);
       if (input === null) throw new Error("a run has no input");
-      const outcome = await new RunExecution(this.#room, planOf(input), controller.signal).execute(sandboxName(row.id), launched);
+      const outcome = await new RunExecution(this.#room, planOf(JSON.parse(input)), controller.signal).execute(
+        sandboxName(row.id),
+        launched,
+      );
       end = { state: "ended", ...outcome };
     } catch (error) {
       end = error instanceof Cancelled ? { state: "cancelled" } : { state: "failed", problem: this.#problem(row, error) };
@@ -213,6 +236,8 @@ export class Runs {
       this.#room.log.error({ err: error, run: live.row.id }, "the end of a run could not be stored");
     }
     this.#live.delete(live.row.id);
+    this.#inputBytes -= live.inputBytes;
+    this.#measure(live.row);
     live.done.resolve();
     this.#room.log.info({ run: live.row.id, state: live.row.state, reason: live.row.result?.reason ?? null }, "run over");
   }
@@ -222,6 +247,11 @@ export class Runs {
     if (problem !== null) return problem;
     this.#room.log.error({ err: error, run: row.id }, "a run failed unexpectedly");
     return { code: "internal", detail: "an unexpected failure; the daemon's log has the cause", members: {}, faults: [] };
+  }
+
+  #measure({ state, result, startedAt, endedAt }: RunRow): void {
+    const seconds = startedAt === null || endedAt === null ? null : (endedAt - startedAt) / 1000;
+    this.#room.measurements.runOver(result?.reason ?? (state === "cancelled" ? "cancelled" : "failed"), seconds);
   }
 
   #prune(): void {

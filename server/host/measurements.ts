@@ -1,28 +1,36 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ErrorCode } from "../domain/errors.ts";
 import { states } from "../domain/lifecycle.ts";
-import type { Measurements } from "../domain/measurements.ts";
+import { type Measurements, type RunOutcomeName, runOutcomes } from "../domain/measurements.ts";
 import type { Instance, Launcher, SandboxStore } from "../domain/ports.ts";
+import type { RunStore } from "../domain/run.ts";
 
 const launchSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5];
 const requestSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
+const runSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600];
 
 /** The numbers behind `GET /metrics`. What can be looked up is looked up when it is asked for, so it never runs behind. */
 export class PrometheusMeasurements implements Measurements {
   readonly #registry = new Registry();
   readonly #launcher: Launcher;
   readonly #store: SandboxStore;
+  readonly #runStore: RunStore;
   readonly #sandboxes: Gauge<"state">;
   readonly #readyShells: Gauge;
   readonly #readyTarget: Gauge;
   readonly #phases: Histogram<"phase">;
   readonly #failures: Counter<"code" | "layer">;
   readonly #requests: Histogram<"method" | "route" | "status">;
+  readonly #runs: Gauge<"state">;
+  readonly #runsOver: Counter<"outcome">;
+  readonly #runWaits: Histogram;
+  readonly #runTimes: Histogram;
 
-  constructor(launcher: Launcher, store: SandboxStore) {
+  constructor(launcher: Launcher, store: SandboxStore, runStore: RunStore) {
     const registers = [this.#registry];
     this.#launcher = launcher;
     this.#store = store;
+    this.#runStore = runStore;
     collectDefaultMetrics({ register: this.#registry });
     this.#sandboxes = new Gauge({ name: "unshared_sandboxes", help: "Stored sandboxes by state.", labelNames: ["state"], registers });
     this.#readyShells = new Gauge({ name: "unshared_ready_shells", help: "Prepared shells that wait for a launch.", registers });
@@ -47,6 +55,26 @@ export class PrometheusMeasurements implements Measurements {
       buckets: requestSeconds,
       registers,
     });
+    this.#runs = new Gauge({ name: "unshared_runs", help: "Runs that wait or are under way.", labelNames: ["state"], registers });
+    this.#runsOver = new Counter({
+      name: "unshared_runs_ended_total",
+      help: "Runs that are over, by why their command ended, or that they were cancelled or failed.",
+      labelNames: ["outcome"],
+      registers,
+    });
+    for (const outcome of runOutcomes) this.#runsOver.inc({ outcome }, 0);
+    this.#runWaits = new Histogram({
+      name: "unshared_run_wait_seconds",
+      help: "How long runs waited for their turn.",
+      buckets: runSeconds,
+      registers,
+    });
+    this.#runTimes = new Histogram({
+      name: "unshared_run_seconds",
+      help: "Time from a run's turn to its end, its sandbox made and removed.",
+      buckets: runSeconds,
+      registers,
+    });
   }
 
   launched(phases: Instance["phases"]): void {
@@ -61,9 +89,19 @@ export class PrometheusMeasurements implements Measurements {
     this.#requests.observe({ method, route, status }, milliseconds / 1000);
   }
 
+  runStarted(seconds: number): void {
+    this.#runWaits.observe(Math.max(0, seconds));
+  }
+
+  runOver(outcome: RunOutcomeName, seconds: number | null): void {
+    this.#runsOver.inc({ outcome });
+    if (seconds !== null) this.#runTimes.observe(Math.max(0, seconds));
+  }
+
   async text(): Promise<{ contentType: string; body: string }> {
     const counts = this.#store.countByState();
     for (const state of states) this.#sandboxes.set({ state }, counts[state] ?? 0);
+    for (const [state, count] of Object.entries(this.#runStore.countUnfinished())) this.#runs.set({ state }, count);
     // A launcher that does not answer has no shells ready.
     const facts = await this.#launcher.facts().catch(() => null);
     this.#readyShells.set(facts?.readyShells ?? 0);

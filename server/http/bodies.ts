@@ -1,10 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { DomainError } from "../domain/errors.ts";
-import { checkJsonText } from "./json-text.ts";
+import { checkJsonMarks, checkJsonText } from "./json-text.ts";
 
-/** Bodies of requests: bytes. */
+/** The most that the body of a request may have: bytes. */
 export const bodyLimit = 1_048_576;
+/** The same where a body carries files: runs. */
+export const filesBodyLimit = 16_777_216;
 
 /** The body as text. JSON between systems is UTF-8 (RFC 8259, section 8.1). @throws DomainError */
 const textOf = (request: FastifyRequest, body: Buffer): string => {
@@ -22,6 +24,7 @@ export const bodies = (app: FastifyInstance): void => {
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (request: FastifyRequest, body: Buffer) => {
     const text = textOf(request, body);
     if (text === "") return undefined;
+    if (text.length > bodyLimit) checkJsonMarks(text);
     const value = await new Promise((done, failed) => parse(request, text, (error, parsed) => (error ? failed(error) : done(parsed))));
     checkJsonText(text);
     return value;

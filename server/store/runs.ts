@@ -1,4 +1,4 @@
-import type { RunFilter, RunInput, RunRow, RunState, RunStore } from "../domain/run.ts";
+import type { RunFilter, RunRow, RunState, RunStore } from "../domain/run.ts";
 import type { Database } from "./database.ts";
 
 interface Stored {
@@ -41,9 +41,9 @@ export class RunTable implements RunStore {
     this.#database = database;
   }
 
-  insert({ id, caller, state, root, labels, createdAt }: RunRow, input: RunInput): void {
+  insert({ id, caller, state, root, labels, createdAt }: RunRow, input: string): void {
     const sql = "INSERT INTO runs (id, caller, state, root, labels, input, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)";
-    this.#database.prepare<unknown[], never>(sql).run(id, caller, state, root, json(labels), json(input), createdAt);
+    this.#database.prepare<unknown[], never>(sql).run(id, caller, state, root, json(labels), input, createdAt);
   }
 
   get(id: string): RunRow | null {
@@ -51,10 +51,9 @@ export class RunTable implements RunStore {
     return stored === undefined ? null : rowOf(stored);
   }
 
-  input(id: string): RunInput | null {
+  input(id: string): string | null {
     const sql = "SELECT input FROM runs WHERE id = ?";
-    const input = this.#database.prepare<[string], { input: string | null }>(sql).get(id)?.input ?? null;
-    return input === null ? null : JSON.parse(input);
+    return this.#database.prepare<[string], { input: string | null }>(sql).get(id)?.input ?? null;
   }
 
   update({ id, state, sandboxId, result, problem, startedAt, endedAt }: RunRow): void {
@@ -82,11 +81,19 @@ export class RunTable implements RunStore {
       .map(rowOf);
   }
 
-  unfinished(): RunRow[] {
+  unfinished(): { row: RunRow; inputBytes: number }[] {
+    const sql = `SELECT ${columns}, NULL AS result, octet_length(input) AS input_bytes FROM runs WHERE ended_at IS NULL ORDER BY id`;
     return this.#database
-      .prepare<[], Stored>(`SELECT ${columns}, NULL AS result FROM runs WHERE ended_at IS NULL ORDER BY id`)
+      .prepare<[], Stored & { input_bytes: number | null }>(sql)
       .all()
-      .map(rowOf);
+      .map((stored) => ({ row: rowOf(stored), inputBytes: stored.input_bytes ?? 0 }));
+  }
+
+  countUnfinished(): { queued: number; running: number } {
+    const sql = "SELECT state, count(*) AS count FROM runs WHERE ended_at IS NULL GROUP BY state";
+    const rows = this.#database.prepare<[], { state: RunState; count: number }>(sql).all();
+    const of = (wanted: RunState): number => rows.find(({ state }) => state === wanted)?.count ?? 0;
+    return { queued: of("queued"), running: of("running") };
   }
 
   prune(since: number, count: number, bytes: number): void {

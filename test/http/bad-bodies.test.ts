@@ -67,7 +67,9 @@ describe.each(operations.filter(({ body }) => body !== null).map((operation) => 
     it("refuses what is no proper JSON, and makes nothing", async () => {
       const before = await inventory(daemon);
       for (const [what, body, statuses] of bodies) {
-        const problem = expectProblem(await send(operation.method, path, body), statuses, what);
+        // Runs carry files, and may be larger: what is wrong with this one is its field.
+        const wanted = what === "2 MB" && path.startsWith("/v1/runs") ? [400] : statuses;
+        const problem = expectProblem(await send(operation.method, path, body), wanted, what);
         expect(problem.instance, what).toBe(path);
       }
       expect(await inventory(daemon)).toEqual(before);

@@ -67,6 +67,18 @@ describe("size", () => {
     const most = `{"name":"${"x".repeat(1_048_576 - 11)}"}`;
     expectProblem(await exchange(unix(), post(`content-length: ${most.length}\r\n`, most)), 400);
   });
+
+  it.each(["/v1/runs", "/v1/runs/batch"])("of a body with files is limited to more: %s", async (path) => {
+    const head = `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n`;
+    expectProblem(await exchange(unix(), `${head}content-length: 16777217\r\n\r\n`), 413);
+    const most = `{"none":"${"x".repeat(16_777_216 - 11)}"}`;
+    expectProblem(await exchange(unix(), `${head}content-length: ${most.length}\r\n\r\n${most}`), 400);
+    for (const many of ["[".repeat(2_000_000), `[${"0,".repeat(1_000_000)}0]`, `{${'"k":0,'.repeat(500_000)}"k":0}`]) {
+      const problem = expectProblem(await exchange(unix(), `${head}content-length: ${many.length}\r\n\r\n${many}`), 400);
+      expect(problem.detail).toContain("more than 262144 values");
+    }
+    expectProblem(await exchange(unix(), `${head}content-length: 2000000\r\n\r\n"${"\\".repeat(1_999_999)}`), 400);
+  });
 });
 
 describe("framing that others read differently", () => {

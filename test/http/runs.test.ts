@@ -48,6 +48,18 @@ it("callers take turns, see their places, and are told when there is no room", a
     if (index > 0) expect(startedAt >= ended[index - 1].endedAt, `the run ${index} began before the one before it was over`).toBe(true);
 });
 
+it("requests that are large find no room where little is left, and find it again", async () => {
+  const large = { ...sleep(60), stdin: "x".repeat(12_000_000) };
+  const taken = [await send(large), await send(large)];
+  const full = await daemon.request("POST", "/v1/runs", large);
+  expect([full.status, full.body.code, full.body.waiting, full.headers["retry-after"]]).toEqual([429, "run-queue-full", 1, "1"]);
+  const small = await send(sleep(0));
+  for (const { id } of taken) await daemon.request("DELETE", `/v1/runs/${id}`);
+  expect((await look(small.id, "?wait=10")).state).toBe("ended");
+  const again = await send({ ...large, ...sleep(0) });
+  expect((await look(again.id, "?wait=10")).state).toBe("ended");
+});
+
 it("a retry with the same key is not run again", async () => {
   const key = { "idempotency-key": "once" };
   const { id } = await send(sleep(0), key);

@@ -54,6 +54,18 @@ describe("a run", () => {
     expect(items.map(({ id }: { id: string }) => id)).toEqual([report.id]);
   });
 
+  it("takes as much as a request may have, as base64 or text, file or stdin", async () => {
+    const bytes = randomBytes(11_000_000);
+    const text = "é".repeat(500_000);
+    const report = await run({
+      script: "sha256sum < /job/in.bin; wc -c < /job/in.txt; sha256sum",
+      files: { "/job/in.bin": { base64: bytes.toString("base64") }, "/job/in.txt": text },
+      stdin: text,
+      cwd: "/job",
+    });
+    expect(report.stdout.data).toBe(`${sha256(bytes)}  -\n1000000\n${sha256(Buffer.from(text))}  -\n`);
+  });
+
   it("names files beyond what fits, and passes over what is no file", async () => {
     const script =
       "mkfifo out/fifo; ln -s /dev/zero out/zero; mkdir -p out/d/e; echo x > out/d/e/f; truncate -s 1T out/huge; ln -s huge out/link";

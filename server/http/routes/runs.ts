@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { ErrorCode } from "../../domain/errors.ts";
 import type { RunInput } from "../../domain/run.ts";
+import { filesBodyLimit } from "../bodies.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
 import { abortedBy } from "../departures.ts";
 import * as schemas from "../schemas/runs.ts";
@@ -13,6 +14,7 @@ const description = `A sandbox named run-ID is made, the files are put in, the c
 deleted with all that the command left running. Its main process only holds the namespaces; the command is a process beside it, whose time the supervisor keeps.
 So many run at once as \`--run-concurrency\` says; the others wait, and callers take turns. A run goes on when its caller goes away; DELETE ends it. What came of it is kept for an hour,
 of the newest 1,000 (and 256 MiB in all), also across a restart of the daemon. A command that fails is no problem: its exit is data.
+A request has at most 16 MiB, files and stdin included, and those of all runs that are not over 1 MiB for each place in the queue (\`--run-queue\`), at least 32 MiB.
 With wait, 200 when it is over by then, and a run that could not be run answers with its problem; else 202.`;
 
 const inputCodes: readonly ErrorCode[] = [
@@ -22,6 +24,7 @@ const inputCodes: readonly ErrorCode[] = [
   "root-not-found",
   "root-not-ready",
   "run-queue-full",
+  "payload-too-large",
   "idempotency-key-reused",
 ];
 /** What a run that was waited for can have failed of. */
@@ -59,6 +62,7 @@ export const runRoutes =
     app.post(
       "/v1/runs",
       {
+        bodyLimit: filesBodyLimit,
         schema: {
           tags,
           operationId: "createRun",
@@ -91,11 +95,12 @@ export const runRoutes =
     app.post(
       "/v1/runs/batch",
       {
+        bodyLimit: filesBodyLimit,
         schema: {
           tags,
           operationId: "createRuns",
           summary: "Send many runs with the same root",
-          description: "All of them are taken, or none. Each is then a run as any other, and is waited for by its id.",
+          description: "All of them are taken, or none; 16 MiB together. Each is then a run as any other, and is waited for by its id.",
           body: schemas.BatchBody,
           response: { 202: schemas.BatchReply, ...problemResponses(...inputCodes) },
         },

@@ -10,15 +10,13 @@ import { StartBody } from "./processes.ts";
 import { Labels, Nullable, named, OneOf, Reference, Text, Timestamp } from "./shared.ts";
 
 const strict = { additionalProperties: false } as const;
-const textLength = 786_432;
-const base64 = Type.String({ pattern: "^[A-Za-z0-9+/]*={0,2}$", maxLength: 983_040 });
+const base64 = Type.String({ pattern: "^[A-Za-z0-9+/]*={0,2}$" });
 
 /** Text, or an object with its bytes as base64 (which the domain asks for) and what else is to be said of it. */
 const content = (members: Record<string, unknown>, description: string) =>
   Type.Unsafe<string | { base64?: string; mode?: string }>({
     type: ["string", "object"],
     pattern: "^[^\\u0000]*$",
-    maxLength: textLength,
     properties: { base64, ...members },
     additionalProperties: false,
     description,
