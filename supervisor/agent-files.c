@@ -349,18 +349,16 @@ static int change_attributes(struct agent *agent, const char *path, const struct
   struct stat status;
   int directory = path_parent(agent, path, false, &name);
   int result = -1;
-  if (directory >= 0 && owner) {
-    result = fchownat(directory, name, (uid_t)fields_number(fields, "uid", 0), (gid_t)fields_number(fields, "gid", 0), AT_SYMLINK_NOFOLLOW);
-  } else if (directory >= 0) {
-    int fd = openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
-    errno = fd < 0 ? errno : EINVAL;
-    if (fd >= 0 && fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
+  int fd = directory < 0 ? -1 : path_enter(directory, name, owner ? O_PATH : O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (fd >= 0 && owner) {
+    result = fchownat(fd, "", (uid_t)fields_number(fields, "uid", 0), (gid_t)fields_number(fields, "gid", 0), AT_EMPTY_PATH);
+  } else if (fd >= 0) {
+    errno = EINVAL;
+    if (fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)))
       result = fchmod(fd, (mode_t)fields_number(fields, "mode", 0) & 01777);
-    int error = errno;
-    fd_close(&fd);
-    errno = error;
   }
   int error = errno;
+  fd_close(&fd);
   fd_close(&directory);
   errno = error;
   return result;

@@ -9,6 +9,7 @@
 
 #define PATH_LIMIT 4096
 #define DATA_LIMIT 262144u
+#define DEPTH_LIMIT 1000 /* of trees: each level holds a descriptor */
 #define TEMPORARY ".unshared-" /* how names of what is not yet in its place begin */
 
 /* What a broken-off request leaves: removed when the request fails and when the process ends. */

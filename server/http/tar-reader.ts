@@ -90,7 +90,6 @@ const refusedTypes: Readonly<Record<string, string>> = {
   "3": "a character device",
   "4": "a block device",
   "6": "a FIFO",
-  S: "a sparse file",
 };
 
 const nameOf = (header: Buffer): Buffer => {
@@ -100,9 +99,10 @@ const nameOf = (header: Buffer): Buffer => {
 };
 
 const entryOf = (header: Buffer, extended: Extended): TarEntry => {
-  const path = extended.get("path") ?? nameOf(header);
+  const path = extended.get("GNU.sparse.name") ?? extended.get("path") ?? nameOf(header);
   const flag = header.toString("latin1", at.type[0], at.type[0] + 1);
-  if ([...extended.keys()].some((key) => key.startsWith("GNU.sparse"))) throw new TarError("sparse files are not taken", path);
+  if (flag === "S" || [...extended.keys()].some((key) => key.startsWith("GNU.sparse")))
+    throw new TarError("files packed as sparse are not taken; pack them whole and compress", path);
   const type = entryTypes[flag];
   if (type === undefined) throw new TarError(`${refusedTypes[flag] ?? `the type "${flag}"`} is not taken`, path);
   // The seventh edition had no type for directories.

@@ -1,7 +1,20 @@
 /** Trees in and out as tar archives; tar(1) on the host and the sandbox's upper directory are the witnesses. */
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
@@ -29,6 +42,7 @@ const unpack = (body: Buffer | Readable, headers = {}, path = "/job") => sendByt
 const fetched = (path: string, headers = {}) => sendBytes(host, "GET", archiveUrl(id, path), null, headers);
 const names = (path: string) => (readdirSync(path, { recursive: true }) as string[]).sort();
 
+const evil = Buffer.from("evil");
 const makeTree = (): string => {
   const tree = join(host.daemon.directory, "tree");
   rmSync(tree, { recursive: true, force: true });
@@ -41,14 +55,15 @@ const makeTree = (): string => {
   linkSync(join(tree, "big"), join(tree, "second"));
   symlinkSync("/etc/../../outside", join(tree, "link"));
   symlinkSync("t".repeat(150), join(tree, "long-link"));
+  for (const directory of [deep, join(deep, "..")]) utimesSync(directory, 1_400_000_000, 1_400_000_000);
   return tree;
 };
-/** Every name with type, mode, owner, links, seconds of its time, and what it holds. */
+/** Every name with type, mode, owner, seconds of its time, links where it is no directory, and what it holds. */
 const facts = (tree: string): string[] =>
   String(
     spawnSync("bash", [
       "-c",
-      `cd ${tree} && find . -mindepth 1 -printf '%P %y %m %U:%G %l ' -type d -printf '\\n' -o -mindepth 1 -printf '%n %Ts\\n' | sort; find . -type f -exec sha256sum {} + | sort`,
+      `cd ${tree} && find . -mindepth 1 -printf '%P %y %m %U:%G %l %Ts ' -type d -printf '\\n' -o -mindepth 1 -printf '%n\\n' | sort; find . -type f -exec sha256sum {} + | sort`,
     ]).stdout,
   ).split("\n");
 
@@ -84,6 +99,47 @@ describe("a tree", () => {
     expect([status, readFileSync(upper("job/d/old"), "utf8"), readFileSync(upper("job/d/kept"), "utf8")]).toEqual([200, "new", "kept"]);
   });
 
+  it("that meets a file where it has a directory, or the other way, is refused before anything of it is moved", async () => {
+    mkdirSync(upper("job/z/directory"), { recursive: true, mode: 0o750 });
+    writeFileSync(upper("job/z/file"), "kept");
+    symlinkSync("/etc", upper("job/z/link"));
+    const before = facts(upper("job"));
+    const met: [string, RawEntry, string][] = [
+      ["z/directory", { name: "z/directory", data: evil }, "is-a-directory"],
+      ["z/file", { name: "z/file/", type: "5" }, "not-a-directory"],
+      ["z/link", { name: "z/link/passwd", data: evil }, "not-a-directory"],
+    ];
+    for (const [entry, raw, reason] of met) {
+      const { status, body } = await unpack(rawTar({ name: "a", data: evil }, { name: "z/", type: "5", mode: 0o711 }, raw));
+      expect([status, body.code, body.entry], reason).toEqual([422, "archive-invalid", entry]);
+      await until("all is as it was", () => facts(upper("job")).join() === before.join());
+    }
+  });
+
+  it("keeps the mode and owner of a directory that is there, be it empty or not", async () => {
+    for (const name of ["empty", "full/x"]) mkdirSync(upper(`job/${name}`), { recursive: true });
+    for (const name of ["empty", "full"]) chmodSync(upper(`job/${name}`), 0o700);
+    const { status } = await unpack(rawTar(...["empty/", "full/", "new/"].map((name) => ({ name, type: "5", mode: 0o711, uid: 9 }))));
+    const modes = ["empty", "full", "new"].map((name) => lstatSync(upper(`job/${name}`))).map(({ mode }) => mode & 0o7777);
+    expect([status, ...modes]).toEqual([200, 0o700, 0o700, 0o711]);
+  });
+
+  it("of sparse files is refused with the way out, in all forms that tar has", async () => {
+    const tree = join(host.daemon.directory, "sparse");
+    rmSync(tree, { recursive: true, force: true });
+    mkdirSync(tree);
+    writeFileSync(join(tree, "holes"), "");
+    truncateSync(join(tree, "holes"), 4_000_000);
+    for (const form of [["--format=gnu"], ...["0.0", "0.1", "1.0"].map((version) => ["--format=pax", `--sparse-version=${version}`])]) {
+      const { stdout } = spawnSync("tar", ["cSf", "-", ...form, "-C", tree, "holes"]);
+      const { status, body } = await unpack(stdout);
+      expect([status, body.code, body.entry], form.join()).toEqual([422, "archive-invalid", "holes"]);
+      expect(body.detail).toContain("sparse");
+    }
+    const { stdout } = spawnSync("tar", ["cf", "-", "-C", tree, "holes"], { maxBuffer: 1e8 });
+    expect([(await unpack(stdout)).status, lstatSync(upper("job/holes")).size]).toEqual([200, 4_000_000]);
+  });
+
   it("of the whole sandbox has nothing of /proc, /sys and /dev", async () => {
     const { bytes } = await fetched("/");
     const listed = String(spawnSync("tar", ["tf", "-"], { input: bytes, maxBuffer: 1e8 }).stdout).split("\n");
@@ -109,7 +165,6 @@ describe("a tree", () => {
   });
 });
 
-const evil = Buffer.from("evil");
 const pax = (key: string, value: string) => rawEntry({ name: "x", type: "x", data: paxRecord(key, value) });
 /** Each with a good entry before it, which must not be left behind. */
 const slips: [string, Buffer, string | null][] = [

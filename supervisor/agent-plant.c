@@ -1,5 +1,5 @@
-/* Whole trees: WALK sends one, PLANT makes one. What is planted grows in a temporary directory beside its place, and is moved into it
- * only when all has come, so that a broken-off transfer leaves nothing. */
+/* PLANT: makes a whole tree. It grows in a temporary directory below its place, and is moved into that only when all has come and nothing
+ * is in its way, so that a transfer that is broken off or refused leaves nothing. */
 #include "agent.h"
 #include "channel.h"
 
@@ -11,158 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define DEPTH_LIMIT 1000 /* each level holds a descriptor */
-
-/* ---- WALK ---- */
-
-/* Files with several links that were sent: a table by device and inode, grown by doubling, so that each one's bytes come once. */
-struct sent {
-  dev_t device;
-  ino_t inode;
-  char *path; /* NULL: free */
-};
-
-struct walk {
-  struct agent *agent;
-  struct sent *sent;
-  size_t count, capacity;
-};
-
-static struct sent *sent_find(struct sent *sent, size_t capacity, dev_t device, ino_t inode) {
-  size_t at = (size_t)(inode * 0x9e3779b97f4a7c15u ^ device) & (capacity - 1);
-  while (sent[at].path && (sent[at].device != device || sent[at].inode != inode))
-    at = (at + 1) & (capacity - 1);
-  return &sent[at];
-}
-
-static int sent_grow(struct walk *walk) {
-  size_t capacity = walk->capacity ? walk->capacity * 2 : 256;
-  struct sent *grown = calloc(capacity, sizeof *grown);
-  if (!grown)
-    return -1;
-  for (size_t i = 0; i < walk->capacity; i++)
-    if (walk->sent[i].path)
-      *sent_find(grown, capacity, walk->sent[i].device, walk->sent[i].inode) = walk->sent[i];
-  free(walk->sent);
-  walk->sent = grown;
-  walk->capacity = capacity;
-  return 0;
-}
-
-/* The path it was sent under before; "" when this is the first time, which is remembered; NULL when that cannot be. */
-static const char *sent_before(struct walk *walk, const struct stat *status, const char *path) {
-  if (walk->count * 2 >= walk->capacity && sent_grow(walk) < 0)
-    return NULL;
-  struct sent *found = sent_find(walk->sent, walk->capacity, status->st_dev, status->st_ino);
-  if (found->path)
-    return found->path;
-  *found = (struct sent){.device = status->st_dev, .inode = status->st_ino, .path = strdup(path)};
-  walk->count++;
-  return found->path ? "" : NULL;
-}
-
-static bool walk_directory(struct walk *walk, int directory, const char *prefix, int depth);
-
-static bool walk_file(struct walk *walk, int fd, const char *path, const struct stat *status) {
-  const char *before = status->st_nlink > 1 ? sent_before(walk, status, path) : "";
-  if (!before)
-    return false;
-  if (*before) {
-    agent_second_name(walk->agent, path, status, before);
-    return true;
-  }
-  agent_entry(walk->agent, fd, "", path, status);
-  if (send_bytes(walk->agent, fd, 0, 0) < 0)
-    agent_end(walk->agent);
-  return true;
-}
-
-/* A name that vanished meanwhile is passed over, and what is mounted on a directory is not entered; anything else that fails ends the walk. */
-static bool walk_entry(struct walk *walk, int directory, const char *name, const char *prefix, int depth) {
-  char path[PATH_LIMIT];
-  struct stat status;
-  if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
-    return errno == ENOENT;
-  if (snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "/" : "", name) >= (int)sizeof path) {
-    errno = ENAMETOOLONG;
-    return false;
-  }
-  bool opened = S_ISREG(status.st_mode) || S_ISDIR(status.st_mode);
-  int fd = opened ? path_enter(directory, name, O_RDONLY | O_NONBLOCK | O_NOCTTY) : -1;
-  if (!opened || (fd < 0 && errno == EXDEV && S_ISDIR(status.st_mode))) {
-    agent_entry(walk->agent, directory, name, path, &status);
-    return true;
-  }
-  if (fd < 0) /* a link put in its place meanwhile is ELOOP */
-    return errno == ENOENT || errno == ELOOP || errno == EXDEV;
-  bool sound = fstat(fd, &status) == 0; /* of what was opened: its size is what is sent */
-  if (sound && S_ISREG(status.st_mode)) {
-    sound = walk_file(walk, fd, path, &status);
-  } else if (sound && S_ISDIR(status.st_mode)) {
-    agent_entry(walk->agent, fd, "", path, &status);
-    sound = walk_directory(walk, fd, path, depth + 1);
-  }
-  int error = errno;
-  close(fd);
-  errno = error;
-  return sound;
-}
-
-static bool walk_directory(struct walk *walk, int directory, const char *prefix, int depth) {
-  struct dirent **names = NULL;
-  bool sound = true;
-  if (depth > DEPTH_LIMIT) {
-    errno = ELOOP;
-    return false;
-  }
-  int count = scandirat(directory, ".", &names, NULL, alphasort);
-  if (count < 0)
-    return false;
-  for (int i = 0; i < count; i++) {
-    const char *name = names[i]->d_name;
-    if (sound && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-      sound = walk_entry(walk, directory, name, prefix, depth);
-    free(names[i]);
-  }
-  int error = errno;
-  free(names);
-  errno = error;
-  return sound;
-}
-
-static void sent_free(struct walk *walk) {
-  for (size_t i = 0; i < walk->capacity; i++)
-    free(walk->sent[i].path);
-  free(walk->sent);
-}
-
-void agent_walk(struct agent *agent) {
-  const char *path = fields_get(&agent->fields, "path"), *name;
-  struct stat status;
-  struct walk walk = {.agent = agent};
-  int fd = path_open(agent, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-  bool sound = fd >= 0 && fstat(fd, &status) == 0;
-  if (sound && S_ISDIR(status.st_mode)) {
-    sound = walk_directory(&walk, fd, "", 0);
-  } else if (sound) {
-    int directory = path_parent(agent, path, false, &name);
-    sound = directory >= 0 && walk_entry(&walk, directory, name, "", 0);
-    int error = errno;
-    fd_close(&directory);
-    errno = error;
-  }
-  int error = errno;
-  sent_free(&walk);
-  errno = error;
-  if (sound)
-    agent_done(agent);
-  else
-    agent_error(agent, "walk", path);
-  fd_close(&fd);
-}
-
-/* ---- PLANT ---- */
 
 static const struct rule entry_rules[] = {
   {"path", RULE_TEXT, 1, PATH_LIMIT - 1, false, false}, {"type", RULE_TEXT, 1, 16, false, false}, {"mode", RULE_NUMBER, 0, 07777, false, false},
@@ -205,6 +53,12 @@ static int dress(const struct fields *fields, int directory, const char *name, i
   return utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW);
 }
 
+/* What is made in a directory is no change of its own: it keeps the time that its entry gave it. */
+static int restore_time(int directory, const struct stat *before) {
+  struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, before->st_mtim};
+  return utimensat(directory, ".", times, 0);
+}
+
 /* Makes one entry, and takes its bytes. Afterwards the agent's present frame is the next one. */
 static int plant_entry(struct agent *agent, struct planting *planting) {
   /* The fields are those of a frame that the first DATA replaces, so its memory is held until the entry is done. */
@@ -214,8 +68,11 @@ static int plant_entry(struct agent *agent, struct planting *planting) {
   const char *target = fields_get(&fields, "target"), *hardlink = fields_get(&fields, "hardlink");
   uint64_t before = planting->bytes;
   bool regular = strcmp(type, "file") == 0 && !hardlink;
+  struct stat above;
   int directory = place(planting, path, &name), fd = -1, result = -1;
   agent->in = NULL;
+  if (directory >= 0 && fstat(directory, &above) < 0)
+    fd_close(&directory);
   errno = directory < 0 ? errno : EINVAL;
   if (directory >= 0 && hardlink)
     result = make_again(planting, hardlink, directory, name);
@@ -235,6 +92,8 @@ static int plant_entry(struct agent *agent, struct planting *planting) {
   }
   if (result == 0 && !hardlink)
     result = dress(&fields, directory, name, fd);
+  if (result == 0)
+    result = restore_time(directory, &above);
   int error = errno;
   free(held);
   fd_close(&fd);
@@ -244,25 +103,76 @@ static int plant_entry(struct agent *agent, struct planting *planting) {
   return result;
 }
 
-/* Moves what is in `from` into `to`: directories are merged, everything else is replaced. */
+/* ---- from the temporary directory into the place: directories are merged, everything else is replaced ---- */
+
+static int merge_check(int from, int to, char path[PATH_LIMIT], size_t length, int depth);
+
+/* Answers -1 with errno where what `to` has by that name is in the way: a directory and anything else never take each other's place. */
+static int check_entry(int from, int to, const char *name, char path[PATH_LIMIT], size_t length, int depth) {
+  struct stat lower, upper;
+  int fd = path_enter(to, name, O_PATH), below = -1;
+  if (fd < 0)
+    return errno == ENOENT ? 0 : -1;
+  int result = fstatat(from, name, &lower, AT_SYMLINK_NOFOLLOW) < 0 || fstat(fd, &upper) < 0 ? -1 : 0;
+  if (result == 0 && S_ISDIR(lower.st_mode) != S_ISDIR(upper.st_mode)) {
+    errno = S_ISDIR(upper.st_mode) ? EISDIR : ENOTDIR;
+    result = -1;
+  } else if (result == 0 && S_ISDIR(lower.st_mode)) {
+    below = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    result = below < 0 ? -1 : merge_check(below, fd, path, length, depth + 1);
+  }
+  int error = errno;
+  fd_close(&below);
+  fd_close(&fd);
+  errno = error;
+  return result;
+}
+
+/* Whether all of `from` can go into `to`, so that nothing is moved where something is in the way. `path` then names that: its first `length` bytes are of `from`. */
+static int merge_check(int from, int to, char path[PATH_LIMIT], size_t length, int depth) {
+  struct dirent **names = NULL;
+  int result = 0, count = depth > DEPTH_LIMIT ? -1 : scandirat(from, ".", &names, NULL, alphasort);
+  for (int i = 0; i < count; i++) {
+    const char *name = names[i]->d_name;
+    if (result == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+      int added = snprintf(path + length, PATH_LIMIT - length, "%s%s", length ? "/" : "", name);
+      size_t whole = length + (size_t)added < PATH_LIMIT ? length + (size_t)added : PATH_LIMIT - 1;
+      result = check_entry(from, to, name, path, whole, depth);
+    }
+    free(names[i]);
+  }
+  int error = errno;
+  free(names);
+  errno = error;
+  return count < 0 ? -1 : result;
+}
+
+static int merge(int from, int to, int depth);
+
+/* What is there as a directory keeps its owner, mode and what else it holds. */
+static int merge_entry(int from, int to, const char *name, int depth) {
+  int lower = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int upper = lower < 0 ? -1 : path_enter(to, name, O_RDONLY | O_DIRECTORY);
+  int result = upper < 0 ? renameat(from, name, to, name) : merge(lower, upper, depth + 1);
+  int error = errno;
+  fd_close(&lower);
+  fd_close(&upper);
+  errno = error;
+  return result;
+}
+
 static int merge(int from, int to, int depth) {
   struct dirent **names = NULL;
   int result = 0, count = depth > DEPTH_LIMIT ? -1 : scandirat(from, ".", &names, NULL, alphasort);
   for (int i = 0; i < count; i++) {
     const char *name = names[i]->d_name;
-    bool itself = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-    if (result == 0 && !itself && renameat(from, name, to, name) < 0) {
-      int lower = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-      int upper = lower < 0 ? -1 : path_enter(to, name, O_RDONLY | O_DIRECTORY);
-      result = upper < 0 ? -1 : merge(lower, upper, depth + 1);
-      int error = errno;
-      fd_close(&lower);
-      fd_close(&upper);
-      errno = error;
-    }
+    if (result == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+      result = merge_entry(from, to, name, depth);
     free(names[i]);
   }
+  int error = errno;
   free(names);
+  errno = error;
   return count < 0 ? -1 : result;
 }
 
@@ -286,6 +196,9 @@ static void plant_all(struct agent *agent, int directory, const char *path) {
     agent_end(agent);
   if (result < 0)
     agent_fail(agent, "write below", path, *entry ? entry : NULL);
+  *entry = 0;
+  if (merge_check(planting.ground.root, directory, entry, 0, 0) < 0)
+    agent_fail(agent, "move the tree below", path, *entry ? entry : NULL);
   if (merge(planting.ground.root, directory, 0) < 0)
     agent_fail(agent, "move the tree below", path, NULL);
   fd_close(&planting.ground.root);
