@@ -5,9 +5,9 @@ import { EventLog } from "./domain/events.ts";
 import { Files } from "./domain/files.ts";
 import { deadlines } from "./domain/lifecycle.ts";
 import { LiveProcesses } from "./domain/live-processes.ts";
+import { SandboxLogs } from "./domain/logs.ts";
 import { NamespaceIndex } from "./domain/namespaces.ts";
 import { Operations } from "./domain/operations.ts";
-import { OutputReaders } from "./domain/output-readers.ts";
 import { logChecks } from "./domain/preflight.ts";
 import { ProcessRecords } from "./domain/process-records.ts";
 import { Processes } from "./domain/processes.ts";
@@ -46,6 +46,7 @@ import { RunTable } from "./store/runs.ts";
 import { SandboxTable } from "./store/sandboxes.ts";
 import { FileAgentClients } from "./supervisor/file-agents.ts";
 import { LauncherClient } from "./supervisor/launcher.ts";
+import { OutputLogs } from "./supervisor/output-logs.ts";
 import { ProcessClients } from "./supervisor/processes.ts";
 import { SupervisorClients } from "./supervisor/supervisors.ts";
 
@@ -91,7 +92,6 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     supervisors,
     roots,
     measurements,
-    readers: new OutputReaders(),
     records: new ProcessRecords({
       processes: processTable,
       events,
@@ -102,9 +102,16 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     log: logger.child({ room: "sandboxes" }),
     bootId,
   };
+  const outputLogs = new OutputLogs(config.stateDir);
   const sandboxes = new Sandboxes(room);
   const files = new Files(room, sandboxes, new FileAgentClients(config.runDir));
-  const processes = new Processes({ ...room, processes: processTable, processSupervisors: new ProcessClients(supervisors) });
+  const processes = new Processes({
+    ...room,
+    processes: processTable,
+    processSupervisors: new ProcessClients(supervisors),
+    logs: outputLogs,
+  });
+  const logs = new SandboxLogs(room, outputLogs, events);
   const liveProcesses = new LiveProcesses(room, processTable, new HostCgroupProcesses());
   const runs = new Runs({
     sandboxes,
@@ -146,6 +153,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       stats: new SandboxStats(room, new HostCgroupUsage()),
       eventLog,
       backups: new DatabaseBackups(config.stateDir),
+      logs,
       info,
       measurements,
       idempotency: new IdempotencyTable(database),
@@ -191,6 +199,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     const runsEnded = runs.shutDown();
     processes.outputs.close();
     eventLog.close();
+    logs.close();
     pruning.abort();
     setTimeout(() => process.exit(1), endMilliseconds).unref();
     await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded]);

@@ -35,6 +35,7 @@ export type ErrorCode =
   | "run-queue-full"
   | "output-dropped"
   | "events-dropped"
+  | "logs-dropped"
   | "stdin-closed"
   | "no-terminal"
   | "upgrade-required"

@@ -6,9 +6,6 @@ import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 
-/** How long the supervisor of a sandbox that has ended waits for those who read its output. */
-const readersMilliseconds = 500;
-
 /** How often the cleaning up after a lost supervisor is tried, and the milliseconds in between. */
 const cleanAttempts = 20;
 const cleanPause = 100;
@@ -191,7 +188,6 @@ export class Instances implements SupervisorListener {
   #release(id: string): void {
     if (this.#releasing.has(id)) return;
     const work = async () => {
-      await this.#room.readers.settled(id, readersMilliseconds);
       try {
         // The exit is committed. A crash of the daemon cannot undo that, and one of the machine ends the supervisor too.
         await this.#room.supervisors.release(id);

@@ -1,6 +1,6 @@
 import { DomainError } from "./errors.ts";
 import { maybeAlive } from "./lifecycle.ts";
-import type { OutputReaders } from "./output-readers.ts";
+import type { LogSource } from "./log-ports.ts";
 import type { SandboxRow } from "./ports.ts";
 import type { ProcessRow, ProcessStore, ProcessSupervisors } from "./process.ts";
 import { mainProcess } from "./process-reports.ts";
@@ -15,6 +15,7 @@ export interface Found {
 export interface ProcessRoom extends SandboxRoom {
   processes: ProcessStore;
   processSupervisors: ProcessSupervisors;
+  logs: LogSource;
 }
 
 /** From the names in a path to the stored process, and on to how it is now. */
@@ -29,8 +30,8 @@ export class ProcessFinder {
     return this.#room.processSupervisors;
   }
 
-  get readers(): OutputReaders {
-    return this.#room.readers;
+  get log(): LogSource {
+    return this.#room.logs;
   }
 
   /** @throws DomainError `sandbox-not-found`, `process-not-found` */
@@ -73,10 +74,13 @@ export class ProcessFinder {
   /** Whether the supervisor that guarded the sandbox when it was looked up may still be there. */
   isHeld({ sandbox }: Found): boolean {
     const now = this.#room.store.get(sandbox.id);
-    if (now === null) return false;
-    if (this.#room.readers.isAwaited(sandbox.id)) return now.startedAt === sandbox.startedAt;
-    if (now.instance === null || !maybeAlive(now.state)) return false;
+    if (now === null || now.instance === null || !maybeAlive(now.state)) return false;
     return now.instance.startedAt === sandbox.instance?.startedAt;
+  }
+
+  /** Whether what the log has last under the name of the process is of it. Only `main` is the name of another one in another run. */
+  isLastRun({ sandbox, row }: Found): boolean {
+    return row.id !== "main" || this.#room.store.get(sandbox.id)?.startedAt === sandbox.startedAt;
   }
 
   #row(sandbox: SandboxRow, process: string): ProcessRow | null {

@@ -1,3 +1,4 @@
+import { OutputSource } from "./output-source.ts";
 import type { ProcessFinder } from "./process-finder.ts";
 import { leastBytes, type OutputPiece, Reading, type ReadOptions } from "./process-reading.ts";
 
@@ -26,18 +27,17 @@ export class ProcessOutputs {
     signal: AbortSignal,
   ): Promise<AsyncIterableIterator<OutputPiece, undefined>> {
     const found = this.#finder.find(sandbox, process);
-    const left = this.#finder.readers.enter(found.row.sandboxId);
-    const reading = new Reading(this.#finder, found, options, AbortSignal.any([signal, this.#closing.signal]), left);
+    const reading = new Reading(this.#finder, found, options, AbortSignal.any([signal, this.#closing.signal]));
     await reading.begin();
     return reading;
   }
 
   /** Whether a reader that has the record `after` has everything: the exit was the last it got. */
   async isOver(sandbox: string, process: string, after: number): Promise<boolean> {
-    const { row } = this.#finder.find(sandbox, process);
-    if (row.state !== "ended") return false;
+    const found = this.#finder.find(sandbox, process);
+    if (found.row.state !== "ended") return false;
     try {
-      const { ended, next } = await this.#finder.supervisors.output(row.sandboxId, row.id, { after, maxBytes: leastBytes, wait: false });
+      const { ended, next } = await new OutputSource(this.#finder, found).chunk({ after, maxBytes: leastBytes, wait: false });
       return ended && after >= next;
     } catch {
       return false;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DomainError } from "./errors.ts";
+import { OutputSource } from "./output-source.ts";
 import { type OutputChunk, OutputDroppedError, type OutputRecord, type OutputStream, type ProcessExit } from "./process.ts";
 import type { Found, ProcessFinder } from "./process-finder.ts";
 import { exitReport } from "./process-reports.ts";
@@ -31,13 +32,15 @@ const mostBytes = 131_072;
 const quickMilliseconds = 20;
 const quickTurns = 4;
 const exitMilliseconds = 5_000;
-const reconnectAttempts = 5;
+/** Beyond the time in which a lost supervisor is found again or cleaned up after. */
+const reconnectAttempts = 30;
 const reconnectMilliseconds = 100;
 
 /** One reader's way through the output of a process. */
 export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
   readonly #finder: ProcessFinder;
   readonly #found: Found;
+  readonly #source: OutputSource;
   readonly #options: ReadOptions;
   readonly #signal: AbortSignal;
   #after = 0;
@@ -49,19 +52,15 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
   /** The number of the exit, once all output before it was given. */
   #exitSeq: number | null = null;
   #over = false;
-  readonly #left: () => void;
   #givenAt = 0;
   #quick = 0;
 
-  /** @param left called once, when it is over */
-  constructor(finder: ProcessFinder, found: Found, options: ReadOptions, signal: AbortSignal, left: () => void) {
+  constructor(finder: ProcessFinder, found: Found, options: ReadOptions, signal: AbortSignal) {
     this.#finder = finder;
     this.#found = found;
+    this.#source = new OutputSource(finder, found);
     this.#options = options;
     this.#signal = signal;
-    this.#left = left;
-    signal.addEventListener("abort", left, { once: true });
-    if (signal.aborted) left();
   }
 
   async begin(): Promise<void> {
@@ -69,8 +68,6 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
     try {
       this.#chunk = await this.#ask(after, false);
     } catch (error) {
-      this.#finish();
-      this.#after = after === "held" ? 0 : after;
       throw this.#dropped(error);
     }
     this.#after = after === "held" ? this.#chunk.first - 1 : after;
@@ -92,17 +89,12 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
 
   /** The reader leaves. */
   async return(): Promise<IteratorResult<OutputPiece, undefined>> {
-    this.#finish();
+    this.#over = true;
     return { done: true, value: undefined };
   }
 
   [Symbol.asyncIterator](): this {
     return this;
-  }
-
-  #finish(): void {
-    this.#over = true;
-    this.#left();
   }
 
   #take(): OutputChunk | null {
@@ -118,13 +110,13 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
     const isLast = chunk.ended && this.#after + 1 >= chunk.next;
     const records = chunk.records.filter(({ stream }) => streams.includes(stream));
     if (isLast) this.#exitSeq = chunk.next;
-    else if (this.#after >= this.#until) this.#finish();
+    else if (this.#after >= this.#until) this.#over = true;
     return records.length > 0 ? { kind: "records", records } : null;
   }
 
   #gap(gap: Gap): Gap {
     if (gap.first !== null && this.#options.overGaps === true) this.#after = gap.first - 1;
-    else this.#finish();
+    else this.#over = true;
     return gap;
   }
 
@@ -143,8 +135,8 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
       } catch (error) {
         if (error instanceof OutputDroppedError) return { kind: "gap", first: error.first };
         const isLost = error instanceof DomainError && error.code === "launcher-unavailable";
-        // The connection may be made anew; where the sandbox has ended there is nobody to connect to.
-        if (!isLost || this.#isGone() || attempt === reconnectAttempts) return { kind: "gap", first: null };
+        // The connection may be made anew, or the log be left when its supervisor is found to be lost.
+        if (!isLost || !this.#source.isLive() || attempt === reconnectAttempts) return { kind: "gap", first: null };
         await this.#unlessAborted(sleep(reconnectMilliseconds, null, { ref: false }));
         if (this.#signal.aborted) return null;
       }
@@ -152,14 +144,7 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
   }
 
   #ask(after: number | "held", wait: boolean): Promise<OutputChunk> {
-    if (this.#isGone()) throw new DomainError("launcher-unavailable", "the sandbox has ended");
-    const { sandboxId, id } = this.#found.row;
-    return this.#finder.supervisors.output(sandboxId, id, { after, maxBytes: this.#bytes, wait });
-  }
-
-  /** Whether the supervisor that holds the output is no more. A new run of the sandbox has other processes. */
-  #isGone(): boolean {
-    return !this.#finder.isHeld(this.#found);
+    return this.#source.chunk({ after, maxBytes: this.#bytes, wait });
   }
 
   async #unlessAborted<T>(work: Promise<T>): Promise<T | null> {
@@ -179,14 +164,14 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
 
   /** The exit is told right after the end of the output. */
   async #exit(seq: number): Promise<OutputPiece> {
-    this.#finish();
+    this.#over = true;
     const found = await this.#finder.ended(this.#found.row, AbortSignal.timeout(exitMilliseconds));
     return { kind: "exit", seq, exit: found?.exit ?? null };
   }
 
   #dropped(error: unknown): unknown {
     const first = error instanceof OutputDroppedError ? error.first : null;
-    const isGone = error instanceof DomainError && error.code === "launcher-unavailable" && this.#isGone();
+    const isGone = error instanceof DomainError && error.code === "launcher-unavailable" && !this.#source.isLive();
     const isForgotten = error instanceof DomainError && error.code === "process-not-found";
     if (first === null && !isGone && !isForgotten) return error;
     const exit = this.#finder.current(this.#found.row)?.exit ?? null;

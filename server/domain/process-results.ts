@@ -15,8 +15,8 @@ export interface CollectedStream {
 export interface CollectedOutput {
   stdout: CollectedStream;
   stderr: CollectedStream;
-  /** Bytes of both streams that were dropped because of `outputBytes`. */
-  droppedBytes: number;
+  /** Bytes of both streams that were dropped because of `outputBytes`; null: some, it is not known how many. */
+  droppedBytes: number | null;
 }
 
 /** The last bytes of each stream that an answer holds; the rest is to be read as output. */
@@ -54,8 +54,8 @@ export class OutputCollector {
   }
 
   /** What has been dropped may have been of either stream, so both then count as truncated. */
-  result(droppedBytes: number): CollectedOutput {
+  result(droppedBytes: number | null): CollectedOutput {
     const { stdout, stderr } = this.#tails;
-    return { stdout: stdout.collected(droppedBytes > 0), stderr: stderr.collected(droppedBytes > 0), droppedBytes };
+    return { stdout: stdout.collected(droppedBytes !== 0), stderr: stderr.collected(droppedBytes !== 0), droppedBytes };
   }
 }

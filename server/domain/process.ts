@@ -1,6 +1,8 @@
 /** A command started in a running sandbox: its types, and what the domain needs for it from the other rooms. */
 import type { Exit } from "./ports.ts";
 
+export const processReasons = ["exited", "signaled", "out-of-memory", "timed-out"] as const;
+
 /** How a process of a sandbox ended. `timed-out`: it was killed because its `timeoutSeconds` were over. */
 export type ProcessExit = Omit<Exit, "reason"> & { reason: Exit["reason"] | "timed-out" };
 
@@ -106,7 +108,8 @@ export interface OutputChunk {
   next: number;
   /** No more output will come. */
   ended: boolean;
-  droppedBytes: number;
+  /** Null where some were dropped and nobody has counted them. */
+  droppedBytes: number | null;
 }
 
 export interface OutputRequest {

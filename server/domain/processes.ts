@@ -1,6 +1,7 @@
 import { environmentOf } from "./definitions.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
+import { OutputSource } from "./output-source.ts";
 import type { SandboxRow } from "./ports.ts";
 import { type ExecOrder, OutputDroppedError, type ProcessFilter, type ProcessInput, type ProcessRow } from "./process.ts";
 import { completeProcess } from "./process-definitions.ts";
@@ -92,15 +93,14 @@ export class Processes {
     return this.#report(now, sandbox);
   }
 
-  /** What it wrote, as far as it is held; null when nothing is held any more, as after the end of the sandbox. */
+  /** What it wrote, as far as it is held; null when nothing is held any more. */
   async collect(nameOrId: string, process: string): Promise<CollectedOutput | null> {
-    const { row } = this.#finder.find(nameOrId, process);
+    const source = new OutputSource(this.#finder, this.#finder.find(nameOrId, process));
     const collector = new OutputCollector();
-    let dropped = 0;
+    let dropped: number | null = 0;
     for (let after = 0, attempts = 0; ; ) {
       try {
-        const request = { after, maxBytes: collectBytes, wait: false };
-        const { records, next, droppedBytes } = await this.#room.processSupervisors.output(row.sandboxId, row.id, request);
+        const { records, next, droppedBytes } = await source.chunk({ after, maxBytes: collectBytes, wait: false });
         collector.add(records);
         dropped = droppedBytes;
         after = records.at(-1)?.seq ?? after;

@@ -1,7 +1,6 @@
 import { DomainError } from "./errors.ts";
 import type { State } from "./lifecycle.ts";
 import type { Measurements } from "./measurements.ts";
-import type { OutputReaders } from "./output-readers.ts";
 import type {
   Events,
   Launcher,
@@ -26,7 +25,6 @@ export interface SandboxRoom {
   roots: RootDirectory;
   measurements: Measurements;
   records: ProcessRecords;
-  readers: OutputReaders;
   log: Logger;
   bootId: string;
 }

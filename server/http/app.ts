@@ -14,6 +14,7 @@ import { fileUploadRoutes } from "./routes/file-uploads.ts";
 import { fileRoutes } from "./routes/files.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { infoRoutes } from "./routes/info.ts";
+import { logRoutes } from "./routes/logs.ts";
 import { metricsRoutes } from "./routes/metrics.ts";
 import { namespaceRoutes } from "./routes/namespaces.ts";
 import { operationRoutes } from "./routes/operations.ts";
@@ -50,6 +51,7 @@ const routes = [
   operationRoutes,
   processRoutes,
   outputRoutes,
+  logRoutes,
   terminalRoutes,
   runRoutes,
   eventRoutes,

@@ -15,10 +15,12 @@ export interface OutputFormat<Piece = OutputPiece> {
   bodyOf(piece: Piece): string | Buffer | null;
 }
 
-const recordText = ({ seq, stream, time, bytes }: OutputRecord): string => {
-  const head = `{"seq":${seq},"stream":"${stream}","time":"${new Date(time / 1000).toISOString()}","data":`;
-  return isUtf8(bytes) ? `${head}${JSON.stringify(bytes.toString("utf8"))}}` : `${head}"${bytes.toString("base64")}","encoding":"base64"}`;
-};
+/** The members `data` and, where the bytes are not UTF-8, `encoding`. */
+export const dataText = (bytes: Buffer): string =>
+  isUtf8(bytes) ? `"data":${JSON.stringify(bytes.toString("utf8"))}` : `"data":"${bytes.toString("base64")}","encoding":"base64"`;
+
+const recordText = ({ seq, stream, time, bytes }: OutputRecord): string =>
+  `{"seq":${seq},"stream":"${stream}","time":"${new Date(time / 1000).toISOString()}",${dataText(bytes)}}`;
 
 const lastText = (piece: Exclude<OutputPiece, { kind: "records" }>): string =>
   piece.kind === "gap"

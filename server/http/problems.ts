@@ -46,6 +46,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "run-queue-full": kind(429, "The queue of runs is full", true),
   "output-dropped": kind(410, "This output is held no more"),
   "events-dropped": kind(410, "These events are kept no more"),
+  "logs-dropped": kind(410, "This part of the log is kept no more"),
   "stdin-closed": kind(409, "The process takes no more input"),
   "no-terminal": kind(409, "The process has no terminal"),
   "upgrade-required": kind(426, "This is a WebSocket"),

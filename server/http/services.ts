@@ -5,6 +5,7 @@ import type { Files } from "../domain/files.ts";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
 import type { Info } from "../domain/info.ts";
 import type { LiveProcesses } from "../domain/live-processes.ts";
+import type { SandboxLogs } from "../domain/logs.ts";
 import type { Measurements } from "../domain/measurements.ts";
 import type { NamespaceIndex } from "../domain/namespaces.ts";
 import type { Operations } from "../domain/operations.ts";
@@ -29,6 +30,7 @@ export interface Services {
   stats: SandboxStats;
   eventLog: EventLog;
   backups: Backups;
+  logs: SandboxLogs;
   info: Info;
   measurements: Measurements;
   idempotency: IdempotencyStore;

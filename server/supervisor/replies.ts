@@ -8,7 +8,7 @@ import {
   type NamespaceType,
   namespaceTypes,
 } from "../domain/ports.ts";
-import type { ProcessExit, ReportedProcess } from "../domain/process.ts";
+import { type ProcessExit, processReasons, type ReportedProcess } from "../domain/process.ts";
 import { Fields } from "./fields.ts";
 import { type Message, ProtocolError } from "./protocol.ts";
 
@@ -74,8 +74,6 @@ export const instanceOf = (message: Message): Instance => {
     phases: fields.repeated("phase").map(phaseOf),
   };
 };
-
-const processReasons = ["exited", "signaled", "out-of-memory", "timed-out"] as const;
 
 export const exitOf = (message: Message, startedAt: number): Exit => {
   const { reason, ...exit } = processExitOf(message, startedAt);

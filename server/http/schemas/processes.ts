@@ -1,5 +1,5 @@
 import { Type } from "typebox";
-import { processStates } from "../../domain/process.ts";
+import { processReasons, processStates } from "../../domain/process.ts";
 import { Command, EnvironmentInput, Id } from "./definitions.ts";
 import { exampleReport } from "./sandbox-examples.ts";
 import { SandboxPath } from "./sandboxes.ts";
@@ -79,7 +79,7 @@ export const ProcessExit = named(
   "ProcessExit",
   Type.Object(
     {
-      reason: OneOf(["exited", "signaled", "timed-out", "out-of-memory"]),
+      reason: OneOf(processReasons),
       code: Nullable(Type.Integer()),
       signal: Nullable(Type.String()),
       exitedAt: Timestamp,
@@ -131,8 +131,14 @@ export const ProcessResult = named(
       ...members,
       output: Type.Optional(
         Type.Object(
-          { stdout: stream, stderr: stream, droppedBytes: Type.Integer({ description: "Of both streams, because of outputBytes." }) },
-          { description: "The last 4 MiB of each stream; there once the end was waited for and has come, while the sandbox runs." },
+          {
+            stdout: stream,
+            stderr: stream,
+            droppedBytes: Nullable(
+              Type.Integer({ description: "Of both streams, because of outputBytes; null: some, it is not known how many." }),
+            ),
+          },
+          { description: "The last 4 MiB of each stream; there once the end was waited for and has come." },
         ),
       ),
     },

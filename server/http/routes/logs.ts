@@ -1,0 +1,116 @@
+import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
+import { Type } from "typebox";
+import { DomainError } from "../../domain/errors.ts";
+import type { LogPosition, LogRecord } from "../../domain/log-ports.ts";
+import { type LogPiece, positionText } from "../../domain/logs.ts";
+import type { OutputStream } from "../../domain/process.ts";
+import { abortedBy } from "../departures.ts";
+import { dataText, OutputBody, type OutputFormat } from "../output-stream.ts";
+import { LogLine, LogsQuery, positionPattern } from "../schemas/logs.ts";
+import { SandboxPath } from "../schemas/sandboxes.ts";
+import { problemResponses } from "../schemas/shared.ts";
+import type { Services } from "../services.ts";
+
+const description = `What the processes of the sandbox wrote and how they ended, of all its runs, in the order in which it happened: kept on disk up to \`limits.outputBytes\` of the
+sandbox (the oldest goes first) until it is deleted. One record for each read from a pipe or terminal, at most 65,536 bytes; \`seq\` is its number in the output of its process.
+With \`Accept: text/event-stream\`, events named \`output\`, \`exit\` and \`gap\`; \`Last-Event-ID\` is taken as \`after\`, and who has all of a sandbox that runs no more gets 204. With
+\`Accept: application/octet-stream\`, the bytes alone; a gap then breaks the connection off. A quiet stream carries an empty line (NDJSON) or a comment (SSE) every 15 seconds. A slow
+reader slows nobody down: what comes after \`after\` and is kept no more is answered 410; where that happens in the middle of a stream, its last record is \`{"gap": {"first": ID}}\`.`;
+
+const recordText = (record: LogRecord): string => {
+  const { process, seq, time, next } = record;
+  const head = `{"id":"${positionText(next)}","process":${JSON.stringify(process)},"seq":${seq},"time":"${new Date(time / 1000).toISOString()}"`;
+  if (record.kind === "output") return `${head},"stream":"${record.stream}",${dataText(record.bytes)}}`;
+  const { reason, code, signal } = record;
+  return `${head},"exit":${JSON.stringify({ reason, code, signal })}}`;
+};
+const gapText = (first: LogPosition): string => JSON.stringify({ gap: { first: positionText(first) } });
+
+const ndjson: OutputFormat<LogPiece> = {
+  mediaType: "application/x-ndjson",
+  keepAlive: "\n",
+  bodyOf: (piece) =>
+    piece.kind === "gap" ? `${gapText(piece.first)}\n` : piece.records.map((record) => `${recordText(record)}\n`).join(""),
+};
+
+const serverSentEvents: OutputFormat<LogPiece> = {
+  mediaType: "text/event-stream",
+  keepAlive: ":\n\n",
+  bodyOf: (piece) =>
+    piece.kind === "gap"
+      ? `event: gap\ndata: ${gapText(piece.first)}\n\n`
+      : piece.records.map((record) => `id: ${positionText(record.next)}\nevent: ${record.kind}\ndata: ${recordText(record)}\n\n`).join(""),
+};
+
+const rawBytes: OutputFormat<LogPiece> = {
+  mediaType: "application/octet-stream",
+  keepAlive: "",
+  bodyOf: (piece) => {
+    if (piece.kind === "gap") throw new Error("output was dropped before it could be sent");
+    const bytes = Buffer.concat(piece.records.map((record) => (record.kind === "output" ? record.bytes : Buffer.alloc(0))));
+    return bytes.length > 0 ? bytes : null;
+  },
+};
+
+/** @throws DomainError `invalid-request` */
+const positionOf = (text: string): LogPosition => {
+  if (!new RegExp(positionPattern).test(text))
+    throw new DomainError("invalid-request", "Last-Event-ID is no id of a record", {
+      faults: [{ pointer: "Last-Event-ID", detail: "is not valid" }],
+    });
+  const [segment = 0, offset = 0] = text.split("-").map(Number);
+  return { segment, offset };
+};
+
+export const logRoutes =
+  ({ logs }: Services): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.get(
+      "/v1/sandboxes/:sandbox/logs",
+      {
+        schema: {
+          tags: ["processes"],
+          operationId: "readLogs",
+          summary: "Read or follow what all processes of a sandbox wrote",
+          description,
+          params: SandboxPath,
+          querystring: LogsQuery,
+          response: {
+            200: {
+              description: "The records.",
+              content: {
+                "application/x-ndjson": { schema: LogLine },
+                "application/octet-stream": { schema: Type.String({ format: "binary", examples: ["hello\n"] }) },
+                "text/event-stream": { schema: Type.String({ examples: ['id: 1-35\nevent: output\ndata: {"id":"1-35",...}\n\n'] }) },
+              },
+            } as never,
+            204: Type.Null({ description: "With SSE: everything was already seen, and the sandbox runs no more.", examples: [null] }),
+            ...problemResponses("invalid-request", "sandbox-not-found", "logs-dropped"),
+          },
+        },
+      },
+      async (request, reply) => {
+        const { after: asked, tail = null, since, process = null, stream = "stdout,stderr", follow } = request.query;
+        const { accept, "last-event-id": lastId } = request.headers;
+        const format = [serverSentEvents, rawBytes].find(({ mediaType }) => accept?.includes(mediaType)) ?? ndjson;
+        const from = typeof lastId === "string" && lastId !== "" ? lastId : asked;
+        const after = from === undefined ? null : positionOf(from);
+        if (format === serverSentEvents && after !== null && (await logs.isOver(request.params.sandbox, after)))
+          return reply.code(204).send(undefined as never);
+        const query = {
+          after,
+          tail,
+          since: since === undefined ? null : Date.parse(since),
+          process,
+          streams: stream.split(",") as OutputStream[],
+          follow,
+        };
+        const pieces = await logs.open(request.params.sandbox, query, abortedBy(reply));
+        return reply
+          .type(format.mediaType)
+          .header("cache-control", "no-store")
+          .header("x-content-type-options", "nosniff")
+          .send(new OutputBody(pieces, format) as never);
+      },
+    );
+  };
