@@ -18,6 +18,7 @@ export class EndedOutput {
   readonly #row: ProcessRow;
   #extent: Extent | null = null;
   #at: LogPosition = { segment: 0, offset: 0 };
+  /** Up to which the log was read to get to `at`. */
   #after = Number.POSITIVE_INFINITY;
 
   constructor(log: LogSource, row: ProcessRow) {
@@ -33,6 +34,7 @@ export class EndedOutput {
     const after = asked === "held" ? first - 1 : asked;
     if (after < first - 1) throw new OutputDroppedError(first);
     if (after < this.#after) this.#at = begin;
+    this.#after = Number.POSITIVE_INFINITY;
     const records = after + 1 >= next ? [] : await this.#page(after);
     const begins = records[0]?.seq ?? next;
     if (after + 1 < begins) throw new OutputDroppedError(begins);

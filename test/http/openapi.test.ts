@@ -109,6 +109,7 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/sandboxes/box/processes/PROCESS/stdin", Buffer.from("typed\n")],
   ["POST", "/v1/sandboxes/box/processes/PROCESS/signal", { signal: "SIGWINCH" }],
   ["GET", "/v1/sandboxes/box/processes/PROCESS/output"],
+  ["GET", "/v1/sandboxes/box/logs?tail=1"],
   ["DELETE", "/v1/sandboxes/box/processes/PROCESS"],
   ["PUT", "/v1/sandboxes/box/files?path=/notes/first&parents=true", Buffer.from("text")],
   ["PUT", "/v1/sandboxes/box/files?path=/notes/first", Buffer.from("other")],

@@ -268,9 +268,10 @@ describe("many", () => {
 });
 
 describe("the end of the sandbox", () => {
-  it("ends its processes; their exits stay known, and their output is honestly gone", async () => {
-    await daemon.run({ name: "brief" });
-    const { body } = await daemon.request("POST", "/v1/sandboxes/brief/processes", { command: ["sleep", "100"] });
+  it("ends its processes; their exits and their output stay known", async () => {
+    await daemon.run({ name: "brief", command: ["/bin/sh", "-c", "echo main; exec cat"] });
+    const { body } = await daemon.request("POST", "/v1/sandboxes/brief/processes", { script: "echo one; exec sleep 100" });
+    await until("its line", async () => (await daemon.request("GET", `/v1/sandboxes/brief/processes/${body.id}/output`)).text !== "");
     await daemon.request("POST", "/v1/sandboxes/brief/stop", { graceSeconds: 0 });
     const path = `/v1/sandboxes/brief/processes/${body.id}`;
     expect((await daemon.request("GET", path)).body).toMatchObject({
@@ -279,9 +280,20 @@ describe("the end of the sandbox", () => {
       exit: { reason: "signaled", signal: "SIGKILL" },
     });
     expect((await daemon.request("GET", "/v1/sandboxes/brief/processes/main")).body).toMatchObject({ state: "ended", pid: null });
-    const gone = expectProblem(await daemon.request("GET", `${path}/output`), 410);
-    expect(gone).toMatchObject({ code: "output-dropped", first: null, exit: { signal: "SIGKILL" } });
-    expect(expectProblem(await daemon.request("GET", "/v1/sandboxes/brief/processes/main/output"), 410).code).toBe("output-dropped");
+    const lines = async (of: string) =>
+      (await daemon.request("GET", `${of}/output?follow=true`)).text
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+    expect(await lines(path)).toMatchObject([
+      { seq: 1, data: "one\n" },
+      { seq: 2, exit: { signal: "SIGKILL" } },
+    ]);
+    expect(await lines("/v1/sandboxes/brief/processes/main")).toMatchObject([
+      { seq: 1, data: "main\n" },
+      { seq: 2, exit: {} },
+    ]);
+    expect((await daemon.request("GET", `${path}?wait=true`)).body.output).toMatchObject({ stdout: { data: "one\n" }, droppedBytes: 0 });
     expectProblem(await daemon.request("POST", `${path}/signal`, { signal: "TERM" }), 409);
     await daemon.request("DELETE", "/v1/sandboxes/brief");
   });
