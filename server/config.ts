@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { limitNames, type SomeLimits } from "./domain/limits.ts";
 
 /** Where TCP is listened to. `host` is a literal address or `localhost`. */
 export interface ListenAddress {
@@ -20,6 +21,8 @@ export interface Config {
   readonly cgroupParent: string;
   readonly idBase: number;
   readonly readyShells: number;
+  readonly defaultLimits: SomeLimits;
+  readonly maxLimits: SomeLimits;
   readonly archiveBytes: number;
   readonly runConcurrency: number;
   readonly runQueue: number;
@@ -52,6 +55,13 @@ const settings: readonly Setting[] = [
   { flag: "cgroup-parent", value: "NAME", fallback: "unshared", text: "cgroup below which all sandboxes live" },
   { flag: "id-base", value: "N", fallback: "1000000000", text: "first host uid and gid of the sandboxes' ranges" },
   { flag: "ready-shells", value: "N", fallback: "4", text: "prepared shells kept waiting, 0 to 64" },
+  {
+    flag: "default-limits",
+    value: "LIST",
+    fallback: "",
+    text: "limits where a definition has none, as in pids=256,memoryBytes=1073741824",
+  },
+  { flag: "max-limits", value: "LIST", fallback: "", text: "limits that no sandbox may pass, in the same form" },
   { flag: "archive-bytes", value: "N", fallback: "10737418240", text: "the most bytes that an uploaded archive may unpack to" },
   { flag: "run-concurrency", value: "N", fallback: String(2 * availableParallelism()), text: "runs under way at once, 1 to 1024" },
   { flag: "run-queue", value: "N", fallback: "1000", text: "runs that may wait for their turn, 0 to 100000" },
@@ -88,6 +98,38 @@ const wholeNumber = (flag: string, text: string, low: number, high: number): num
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (!(number >= low && number <= high)) throw new ConfigError(`--${flag} takes a whole number from ${low} to ${high}, not "${text}"`);
   return number;
+};
+
+/** The same bounds as in a definition (http/schemas/definitions.ts). */
+const limitBounds: Record<(typeof limitNames)[number], [number, number]> = {
+  memoryBytes: [1_048_576, 2 ** 46],
+  cpus: [0.01, 1_024],
+  cpuWeight: [1, 10_000],
+  pids: [1, 4_194_304],
+  openFiles: [8, 1_048_576],
+  outputBytes: [4_096, 67_108_864],
+};
+
+const limitList = (flag: string, text: string): SomeLimits => {
+  const limits: SomeLimits = {};
+  for (const part of text.split(",").filter((each) => each !== "")) {
+    const [key = "", value = ""] = part.split("=", 2);
+    const name = limitNames.find((each) => each === key);
+    if (name === undefined) throw new ConfigError(`--${flag} takes NAME=NUMBER of ${limitNames.join(", ")}; not "${part}"`);
+    const [low, high] = limitBounds[name];
+    const number = (name === "cpus" ? /^\d{1,4}(\.\d{1,6})?$/ : /^\d{1,16}$/).test(value) ? Number(value) : Number.NaN;
+    if (!(number >= low && number <= high))
+      throw new ConfigError(`--${flag}: ${name} takes a number from ${low} to ${high}, not "${value}"`);
+    limits[name] = number;
+  }
+  return Object.freeze(limits);
+};
+
+/** No default may pass what is the most. */
+const checkLimits = (defaults: SomeLimits, most: SomeLimits): void => {
+  for (const name of limitNames)
+    if ((defaults[name] ?? 0) > (most[name] ?? Number.POSITIVE_INFINITY))
+      throw new ConfigError(`--default-limits: ${name} is more than --max-limits allows`);
 };
 
 const oneOf = <T extends string>(flag: string, text: string, allowed: readonly T[]): T => {
@@ -150,6 +192,8 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
   const cgroupParent = get("cgroup-parent");
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(cgroupParent))
     throw new ConfigError(`--cgroup-parent takes one name of letters, digits, ".", "_" and "-", not "${cgroupParent}"`);
+  const [defaultLimits, maxLimits] = [limitList("default-limits", get("default-limits")), limitList("max-limits", get("max-limits"))];
+  checkLimits(defaultLimits, maxLimits);
   const insecureListen = flags["insecure-listen"] === true || env[variable("insecure-listen")] === "1";
   return {
     kind: "run",
@@ -164,6 +208,8 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
       // 65,536 ids for each instance must fit below 2^32 - 1, the id that means "none".
       idBase: wholeNumber("id-base", get("id-base"), 65536, highestIdBase),
       readyShells: wholeNumber("ready-shells", get("ready-shells"), 0, 64),
+      defaultLimits,
+      maxLimits,
       archiveBytes: wholeNumber("archive-bytes", get("archive-bytes"), 1024, Number.MAX_SAFE_INTEGER),
       runConcurrency: wholeNumber("run-concurrency", get("run-concurrency"), 1, 1024),
       runQueue: wholeNumber("run-queue", get("run-queue"), 0, 100_000),

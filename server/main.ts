@@ -4,6 +4,7 @@ import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
 import { EventLog } from "./domain/events.ts";
 import { Files } from "./domain/files.ts";
 import { deadlines } from "./domain/lifecycle.ts";
+import { LimitPolicy } from "./domain/limits.ts";
 import { LiveProcesses } from "./domain/live-processes.ts";
 import { SandboxLogs } from "./domain/logs.ts";
 import { NamespaceIndex } from "./domain/namespaces.ts";
@@ -92,6 +93,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     supervisors,
     roots,
     measurements,
+    limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
     records: new ProcessRecords({
       processes: processTable,
       events,

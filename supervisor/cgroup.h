@@ -9,6 +9,7 @@
 
 struct cgroup_limits {
   uint64_t memory_bytes, cpu_quota_us, pids; /* 0: no limit; the quota is for each 100,000 us */
+  uint64_t cpu_weight;                       /* 1 to 10,000; 0: the kernel's usual one, 100 */
 };
 
 struct cgroup {
@@ -35,7 +36,11 @@ int cgroup_open(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
  * moving another, or a whole process, does, and after a quiet time waits for an RCU grace period first: 5 to 10 ms (Linux 5.5,
  * "cgroup: Optimize single thread migration"). */
 int cgroup_join(const struct cgroup *cgroup, struct failure *failure);
+/* Sets the limits of a new cgroup. */
 int cgroup_limit(const struct cgroup *cgroup, const struct cgroup_limits *limits, struct failure *failure);
+/* Changes the limits of one in use from `old`. On failure they are as they were. EBUSY: more memory is in use than the new limit allows,
+ * and it cannot be taken back. */
+int cgroup_change_limits(const struct cgroup *cgroup, const struct cgroup_limits *old, const struct cgroup_limits *limits, struct failure *failure);
 /* Number of processes in it; -1 on error. */
 int cgroup_count(const struct cgroup *cgroup);
 /* Sends SIGKILL to all that is in it, forks in flight included (cgroup.kill, Linux 5.14). */

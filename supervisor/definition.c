@@ -25,9 +25,19 @@ static const struct rule launch_rules[] = {
   {"seccomp", RULE_TEXT, 1, 16, false, false},
   {"memory-bytes", RULE_NUMBER, 0, INT64_MAX, false, false},
   {"cpu-quota-us", RULE_NUMBER, 0, 1000000000, false, false},
+  {"cpu-weight", RULE_NUMBER, 0, 10000, false, false},
   {"pids", RULE_NUMBER, 0, 4194304, false, false},
   {"open-files", RULE_NUMBER, 1, 1048576, false, false},
   {"output-bytes", RULE_NUMBER, 4096, UINT64_C(1) << 30, false, false},
+  {0},
+};
+
+const struct rule limit_rules[] = {
+  {"memory-bytes", RULE_NUMBER, 0, INT64_MAX, false, false},
+  {"cpu-quota-us", RULE_NUMBER, 0, 1000000000, false, false},
+  {"cpu-weight", RULE_NUMBER, 0, 10000, false, false},
+  {"pids", RULE_NUMBER, 0, 4194304, false, false},
+  {"open-files", RULE_NUMBER, 1, 1048576, false, false},
   {0},
 };
 
@@ -105,6 +115,16 @@ bool definition_read_exec(struct definition *definition, const struct fields *fi
   return fields_check(fields, exec_rules, error) && read_command(definition, fields, error);
 }
 
+void definition_read_limits(struct definition *definition, const struct fields *fields) {
+  definition->limits = (struct cgroup_limits){
+    .memory_bytes = fields_number(fields, "memory-bytes", 0),
+    .cpu_quota_us = fields_number(fields, "cpu-quota-us", 0),
+    .cpu_weight = fields_number(fields, "cpu-weight", 0),
+    .pids = fields_number(fields, "pids", 0),
+  };
+  definition->open_files = fields_number(fields, "open-files", 0);
+}
+
 bool definition_read(struct definition *definition, const struct fields *fields, char error[128]) {
   memset(definition, 0, sizeof *definition);
   if (!fields_check(fields, launch_rules, error) || !read_command(definition, fields, error))
@@ -114,12 +134,7 @@ bool definition_read(struct definition *definition, const struct fields *fields,
   definition->hostname = fields_get(fields, "hostname");
   definition->init = fields_number(fields, "init", 0);
   definition->capabilities = fields_number(fields, "capabilities", 0);
-  definition->open_files = fields_number(fields, "open-files", 0);
-  definition->limits = (struct cgroup_limits){
-    .memory_bytes = fields_number(fields, "memory-bytes", 0),
-    .cpu_quota_us = fields_number(fields, "cpu-quota-us", 0),
-    .pids = fields_number(fields, "pids", 0),
-  };
+  definition_read_limits(definition, fields);
   bool mount = definition->isolate & NS_BIT(NS_MNT);
   if (strcmp(fields_get(fields, "seccomp"), "default") != 0)
     return refuse(error, "seccomp is not default");

@@ -37,4 +37,8 @@ bool definition_read(struct definition *definition, const struct fields *fields,
 /* The same for EXEC, which names the command and leaves the rest as it is. */
 bool definition_read_exec(struct definition *definition, const struct fields *fields, char error[128]);
 
+/* The fields of LIMIT, and what LAUNCH has of them, already checked: limits and open_files. */
+extern const struct rule limit_rules[];
+void definition_read_limits(struct definition *definition, const struct fields *fields);
+
 #endif

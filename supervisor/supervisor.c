@@ -50,6 +50,15 @@ static void put_receipt(struct frame *frame, const struct supervisor *supervisor
     frame_put(frame, "remaining", "cgroup %u: %d processes", supervisor->instance.cgroup.slot, cgroup_count(&supervisor->instance.cgroup));
 }
 
+static void put_limits(struct frame *frame, const struct definition *definition) {
+  const struct cgroup_limits *limits = &definition->limits;
+  frame_put(frame, "memory-bytes", "%llu", (unsigned long long)limits->memory_bytes);
+  frame_put(frame, "cpu-quota-us", "%llu", (unsigned long long)limits->cpu_quota_us);
+  frame_put(frame, "cpu-weight", "%llu", (unsigned long long)limits->cpu_weight);
+  frame_put(frame, "pids", "%llu", (unsigned long long)limits->pids);
+  frame_put(frame, "open-files", "%llu", (unsigned long long)definition->open_files);
+}
+
 static void put_report(struct frame *frame, const struct supervisor *supervisor) {
   static const char *const states[] = {"running", "ended", "gone"};
   const struct instance *instance = &supervisor->instance;
@@ -74,6 +83,7 @@ static void put_report(struct frame *frame, const struct supervisor *supervisor)
   frame_put(frame, "log-lost-records", "%llu", (unsigned long long)supervisor->log.lost_records);
   frame_put(frame, "log-lost-bytes", "%llu", (unsigned long long)supervisor->log.lost_bytes);
   frame_put(frame, "frozen", "%d", supervisor->frozen);
+  put_limits(frame, &supervisor->definition);
   frame_put(frame, "cgroup", "%s/%u", instance->host->cgroup_parent, instance->cgroup.slot);
   for (const struct process *process = &supervisor->main; process; process = process->next)
     if (process->state != PROCESS_STARTING)
@@ -285,6 +295,28 @@ static void handle_freeze(struct supervisor *supervisor, struct peer *peer, uint
   }
 }
 
+/* What runs keeps its RLIMIT_NOFILE; processes that are started from now on get the new one. */
+static void handle_limit(struct supervisor *supervisor, struct peer *peer, uint32_t request, const struct fields *fields) {
+  struct definition wanted = {0};
+  struct failure failure;
+  struct frame frame;
+  definition_read_limits(&wanted, fields);
+  if (supervisor->state != RUNNING || supervisor->retry_us) {
+    reply_error(peer, request, "ended", "the sandbox is ending");
+  } else if (cgroup_change_limits(&supervisor->instance.cgroup, &supervisor->definition.limits, &wanted.limits, &failure) < 0) {
+    frame_begin(&frame, ERROR, request);
+    frame_put(&frame, "code", "failed");
+    frame_put(&frame, "errno", "%d", failure.error);
+    frame_put(&frame, "message", "%s: %s", failure.message, strerror(failure.error));
+    frame_end(&frame);
+    peer_send(peer, &frame);
+  } else {
+    supervisor->definition.limits = wanted.limits;
+    supervisor->definition.open_files = wanted.open_files;
+    reply_done(peer, request);
+  }
+}
+
 static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, uint32_t request, bool remove) {
   const struct host *host = supervisor->instance.host;
   struct removed removed = {0};
@@ -327,6 +359,8 @@ static const struct rule *rules_of(uint16_t type) {
     return stop_rules;
   case FREEZE:
     return freeze_rules;
+  case LIMIT:
+    return limit_rules;
   case OUTPUT:
     return output_rules;
   case INPUT:
@@ -372,6 +406,8 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
     exec_files(supervisor, peer, header->request);
   else if (header->type == STOP)
     handle_stop(supervisor, peer, header->request, fields);
+  else if (header->type == LIMIT)
+    handle_limit(supervisor, peer, header->request, fields);
   else if (header->type == FREEZE)
     handle_freeze(supervisor, peer, header->request, fields_number(fields, "frozen", 0));
   else if (header->type != RELEASE)

@@ -12,6 +12,8 @@ export interface Definition {
   limits: {
     memoryBytes: number | null;
     cpus: number | null;
+    /** 1 to 10,000, against other sandboxes. */
+    cpuWeight: number;
     pids: number;
     diskBytes: number | null;
     openFiles: number;

@@ -1,5 +1,6 @@
 import { type Definition, type DefinitionInput, namespaceSwitches } from "./definition.ts";
 import { DomainError, type InputFault } from "./errors.ts";
+import type { LimitPolicy } from "./limits.ts";
 import { checkNamespaces } from "./namespace-rules.ts";
 
 /** The scope of the caller; what a definition may ask for depends on it. */
@@ -21,6 +22,13 @@ const unsupported = (input: DefinitionInput): InputFault[] => {
   return faults;
 };
 
+/** @throws DomainError `unsupported` */
+export const refuseUnsupported = (input: DefinitionInput): void => {
+  const missing = unsupported(input);
+  if (missing.length > 0)
+    throw new DomainError("unsupported", missing.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults: missing });
+};
+
 /** What is wrong with a command as a whole: of a sandbox, or one started in it. */
 export const commandFaults = ({ command, env, cwd }: Pick<Definition, "command" | "env" | "cwd">): InputFault[] => {
   const faults: InputFault[] = [];
@@ -40,13 +48,11 @@ export const commandFaults = ({ command, env, cwd }: Pick<Definition, "command" 
 /**
  * The whole definition: defaults filled in, checked for sense.
  * @param fallbackName the name where the caller gave none
+ * @param policy the daemon's limits
  * @throws DomainError `unsupported`, `invalid-definition`, `namespace-combination`, `forbidden`; faults carry RFC 6901 pointers
  */
-export const completeDefinition = (input: DefinitionInput, fallbackName: string, scope: Scope): Definition => {
-  const missing = unsupported(input);
-  if (missing.length > 0)
-    throw new DomainError("unsupported", missing.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults: missing });
-
+export const completeDefinition = (input: DefinitionInput, fallbackName: string, scope: Scope, policy: LimitPolicy): Definition => {
+  refuseUnsupported(input);
   const name = input.name ?? fallbackName;
   const namespaces = { mount: true, uts: true, ipc: true, net: true, pid: true, user: true, cgroup: true, time: false };
   for (const key of namespaceSwitches) namespaces[key] = input.namespaces?.[key] ?? namespaces[key];
@@ -60,14 +66,7 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     hostname: namespaces.uts ? (input.hostname ?? name) : (input.hostname ?? null),
     tty: input.tty ?? false,
     namespaces,
-    limits: {
-      memoryBytes: input.limits?.memoryBytes ?? null,
-      cpus: input.limits?.cpus ?? null,
-      pids: input.limits?.pids ?? 512,
-      diskBytes: null,
-      openFiles: input.limits?.openFiles ?? 1024,
-      outputBytes: input.limits?.outputBytes ?? 1_048_576,
-    },
+    limits: policy.complete(input.limits),
     capabilities: [...new Set(input.capabilities ?? [])],
     seccomp: "default",
     init: input.init ?? namespaces.pid,
@@ -76,7 +75,7 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     lifetime: { ttlSeconds: null, idleSeconds: null, onExpiry: input.lifetime?.onExpiry ?? "delete" },
     labels: input.labels ?? {},
   };
-  const faults = commandFaults(definition);
+  const faults = [...commandFaults(definition), ...policy.faults(definition.limits)];
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   checkNamespaces(definition, scope);

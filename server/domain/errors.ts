@@ -24,6 +24,7 @@ export type ErrorCode =
   | "root-source-invalid"
   | "root-provision-failed"
   | "state-conflict"
+  | "limit-in-use"
   | "precondition-failed"
   | "idempotency-key-reused"
   | "command-not-found"

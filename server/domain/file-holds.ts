@@ -136,7 +136,7 @@ const isUnanswered = (error: unknown): boolean =>
   ["launcher-unavailable", "deadline-exceeded"].includes((error as { code?: string }).code ?? "");
 
 /** Limits of what works on files: 1,000 levels of a tree hold a descriptor each. */
-const holdLimits = { memoryBytes: 268_435_456, cpuQuotaMicroseconds: 0, pids: 64, openFiles: 4_096, outputBytes: 4_096 };
+const holdLimits = { memoryBytes: 268_435_456, cpuQuotaMicroseconds: 0, cpuWeight: 0, pids: 64, openFiles: 4_096, outputBytes: 4_096 };
 
 export const holdOrderOf = (row: SandboxRow): LaunchOrder => ({
   ...orderOf(row),

@@ -3,6 +3,7 @@ import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
 import type { Attached, Exit, Gone, Instance, SandboxRow, SupervisorListener } from "./ports.ts";
 import type { ProcessExit, ReportedProcess } from "./process.ts";
 import type { Receipt } from "./receipt.ts";
+import { reconcileLimits } from "./redefinitions.ts";
 import { isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 
@@ -43,6 +44,9 @@ export class Instances implements SupervisorListener {
     const state = attached.frozen === true ? "paused" : "running";
     if ((row?.state === "running" || row?.state === "paused") && attached.state === "running" && row.state !== state)
       enter(this.#room, row, state);
+    reconcileLimits(this.#room, id, attached).catch((error: unknown) =>
+      this.#room.log.error({ sandbox: id, err: error }, "the limits of a sandbox are not those that are stored"),
+    );
     if (attached.exit !== null) this.exited(id, attached.exit);
     if (attached.gone !== null) this.gone(id, attached.gone);
   }

@@ -3,12 +3,11 @@ import { namespaceSwitches } from "./definition.ts";
 import { environmentOf } from "./definitions.ts";
 import { DomainError } from "./errors.ts";
 import type { Instances } from "./instances.ts";
+import { liveLimitsOf } from "./limits.ts";
 import { kernelName } from "./namespace-rules.ts";
 import type { LaunchOrder, SandboxRow } from "./ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 import { endUnknown } from "./unknown-instances.ts";
-
-const cpuPeriodMicroseconds = 100_000;
 
 export const orderOf = (row: SandboxRow): LaunchOrder => {
   const { definition } = row;
@@ -26,10 +25,7 @@ export const orderOf = (row: SandboxRow): LaunchOrder => {
     init: definition.init,
     tty: definition.tty,
     capabilityMask: capabilityMask(definition.capabilities),
-    memoryBytes: limits.memoryBytes ?? 0,
-    cpuQuotaMicroseconds: limits.cpus === null ? 0 : Math.round(limits.cpus * cpuPeriodMicroseconds),
-    pids: limits.pids,
-    openFiles: limits.openFiles,
+    ...liveLimitsOf(limits),
     outputBytes: limits.outputBytes,
   };
 };

@@ -117,8 +117,8 @@ export interface SandboxStore {
   get(id: string): SandboxRow | null;
   /** Writes state, reason and all that changes at run time; the definition is written once, by `insert`. */
   update(row: SandboxRow): void;
-  /** Writes name, labels and generation. @throws DomainError `name-taken` */
-  relabel(row: SandboxRow): void;
+  /** Writes the definition with name and labels, and its generation. @throws DomainError `name-taken` */
+  redefine(row: SandboxRow): void;
   remove(id: string): void;
   list(filter: SandboxFilter): SandboxRow[];
   /** Rows that may have something alive: starting, running, paused, stopping. */
@@ -128,8 +128,17 @@ export interface SandboxStore {
   countByState(): Record<string, number>;
 }
 
+/** Limits that can be changed while a sandbox runs. 0: none, of the weight the usual. `openFiles` is of processes that are started later. */
+export interface LiveLimits {
+  memoryBytes: number;
+  cpuQuotaMicroseconds: number;
+  cpuWeight: number;
+  pids: number;
+  openFiles: number;
+}
+
 /** A launch, in the words of PROTOCOL.md. */
-export interface LaunchOrder {
+export interface LaunchOrder extends LiveLimits {
   id: string;
   rootId: string | null;
   isolate: readonly NamespaceType[];
@@ -144,10 +153,6 @@ export interface LaunchOrder {
   init: boolean;
   tty: boolean;
   capabilityMask: bigint;
-  memoryBytes: number;
-  cpuQuotaMicroseconds: number;
-  pids: number;
-  openFiles: number;
   outputBytes: number;
 }
 
@@ -208,6 +213,7 @@ export interface Attached {
   state: InstanceState;
   exit: Exit | null;
   gone: Gone | null;
+  limits: LiveLimits;
   /** All of it stands still (FREEZE). */
   frozen?: boolean;
   /** It only holds the files of a sandbox that does not run (file-holds.ts). */
@@ -237,6 +243,8 @@ export interface Supervisors {
   stop(id: string, graceMilliseconds: number): Promise<void>;
   /** Makes all of it stand still, or go on. @throws DomainError `state-conflict` when it is ending, `pause-failed`, `launcher-unavailable` */
   freeze(id: string, frozen: boolean): Promise<void>;
+  /** Sets all limits of what runs, or none. @throws DomainError `limit-in-use`, `state-conflict` when it is ending, `launcher-unavailable` */
+  limit(id: string, limits: LiveLimits): Promise<void>;
   release(id: string): Promise<void>;
   /** Releases, and lets the supervisor remove the sandbox's files first, which saves a process. Null when it is gone already. */
   releaseAndRemove(id: string): Promise<RemovedFiles | null>;

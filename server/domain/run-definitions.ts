@@ -1,6 +1,7 @@
 import type { DefinitionInput } from "./definition.ts";
 import { completeDefinition } from "./definitions.ts";
 import { DomainError, type InputFault } from "./errors.ts";
+import type { LimitPolicy } from "./limits.ts";
 import type { ProcessDefinition, ProcessInput } from "./process.ts";
 import { completeProcess } from "./process-definitions.ts";
 import type { Content, RunInput } from "./run.ts";
@@ -58,7 +59,7 @@ const faultsOf = ({ stdin, files = {}, collect = [] }: RunInput): InputFault[] =
  * What is to be done for a run, every default filled in, checked for sense.
  * @throws DomainError `invalid-definition`, `unsupported`; faults carry RFC 6901 pointers
  */
-export const planOf = (input: RunInput): RunPlan => {
+export const planOf = (input: RunInput, policy: LimitPolicy): RunPlan => {
   const { root = "default", command, script, env = {}, cwd = "/", user = {}, labels = {} } = input;
   const outputBytes = input.limits?.outputBytes ?? defaultOutputBytes;
   const timeoutSeconds = input.timeoutSeconds ?? defaultTimeoutSeconds;
@@ -76,7 +77,7 @@ export const planOf = (input: RunInput): RunPlan => {
   const faults = faultsOf(input);
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
-  const whole = completeProcess(process, completeDefinition({ root, limits }, "run", "run"));
+  const whole = completeProcess(process, completeDefinition({ root, limits }, "run", "run", policy));
   return {
     sandbox: { root, command: whole.command, env, cwd, user: whole.user, limits, labels },
     process,

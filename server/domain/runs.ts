@@ -1,5 +1,6 @@
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
+import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type { Persistence, RootDirectory } from "./ports.ts";
 import type { RunFilter, RunInput, RunRow, RunStore } from "./run.ts";
@@ -63,7 +64,7 @@ export class Runs {
    * @throws DomainError `invalid-definition`, `root-not-found`, `root-not-ready`, `run-queue-full`
    */
   async submit(inputs: readonly RunInput[], caller: string, pointerOf = (_index: number): string => ""): Promise<Run[]> {
-    for (const [index, input] of inputs.entries()) check(input, pointerOf(index));
+    for (const [index, input] of inputs.entries()) check(input, pointerOf(index), this.#room.sandboxes.limits);
     for (const root of new Set(inputs.map(({ root = "default" }) => root))) await this.#resolve(root);
     if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
     const texts = inputs.map((input) => JSON.stringify(input));
@@ -215,7 +216,7 @@ export class Runs {
     try {
       const input = this.#room.store.input(row.id);
       if (input === null) throw new Error("a run has no input");
-      const outcome = await new RunExecution(this.#room, planOf(JSON.parse(input)), controller.signal).execute(
+      const outcome = await new RunExecution(this.#room, planOf(JSON.parse(input), this.#room.sandboxes.limits), controller.signal).execute(
         sandboxName(row.id),
         launched,
       );
@@ -262,9 +263,9 @@ export class Runs {
 const sandboxName = (id: string): string => `run-${id}`;
 
 /** @throws DomainError of `planOf`, whose faults point into the request */
-const check = (input: RunInput, pointer: string): void => {
+const check = (input: RunInput, pointer: string, policy: LimitPolicy): void => {
   try {
-    planOf(input);
+    planOf(input, policy);
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     const faults = error.faults.map((fault) => ({ ...fault, pointer: `${pointer}${fault.pointer}` }));

@@ -1,5 +1,6 @@
 import { DomainError } from "./errors.ts";
 import type { State } from "./lifecycle.ts";
+import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type {
   Events,
@@ -26,6 +27,7 @@ export interface SandboxRoom {
   measurements: Measurements;
   records: ProcessRecords;
   log: Logger;
+  limits: LimitPolicy;
   bootId: string;
 }
 

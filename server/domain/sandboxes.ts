@@ -5,9 +5,11 @@ import { newId } from "./ids.ts";
 import { Instances } from "./instances.ts";
 import { heldOrderOf, Launches, orderOf } from "./launches.ts";
 import { lifecycle, type State } from "./lifecycle.ts";
+import type { LimitPolicy } from "./limits.ts";
 import { setPaused } from "./pauses.ts";
 import type { RootReference, SandboxFilter, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
+import { type Redefinition, redefine } from "./redefinitions.ts";
 import { Removals } from "./removals.ts";
 import type { Report } from "./reports.ts";
 import { enter, need, reportFor, type SandboxRoom } from "./sandbox-room.ts";
@@ -20,6 +22,11 @@ export class Sandboxes {
   readonly #launches: Launches;
   readonly #stops: Stops;
   readonly #removals: Removals;
+
+  /** The daemon's limits. */
+  get limits(): LimitPolicy {
+    return this.#room.limits;
+  }
 
   constructor(room: SandboxRoom) {
     this.#room = room;
@@ -36,7 +43,7 @@ export class Sandboxes {
    */
   async create(input: DefinitionInput, start: boolean | "held", scope: Scope): Promise<Report> {
     const id = newId();
-    const definition = completeDefinition(input, `sandbox-${id.slice(-8)}`, scope);
+    const definition = completeDefinition(input, `sandbox-${id.slice(-8)}`, scope, this.#room.limits);
     // Where nothing can be launched that is the reason to tell, whatever else is amiss: a root may be missing because of it.
     if (start !== false) await this.#launches.ready();
     const root = definition.root === null ? null : await this.#resolveRoot(definition.root);
@@ -92,27 +99,9 @@ export class Sandboxes {
     };
   }
 
-  /**
-   * Changes name or labels.
-   * @param generation what If-Match named, or null
-   * @throws DomainError `precondition-failed`, `name-taken`, `sandbox-not-found`
-   */
-  async patch(nameOrId: string, changes: { name?: string; labels?: Record<string, string> }, generation: number | null): Promise<Report> {
-    const row = need(this.#room, nameOrId);
-    if (generation !== null && generation !== row.generation) {
-      throw new DomainError("precondition-failed", `the definition has generation ${row.generation} by now, not ${generation}`, {
-        members: { generation: row.generation },
-      });
-    }
-    const name = changes.name ?? row.name;
-    const labels = changes.labels ?? row.labels;
-    const next: SandboxRow = { ...row, name, labels, definition: { ...row.definition, name, labels }, generation: row.generation + 1 };
-    this.#room.persistence.transaction(() => {
-      this.#room.store.relabel(next);
-      this.#room.events.append("sandbox.changed", row.id, { name, labels, generation: next.generation });
-    });
-    await this.#room.persistence.durable();
-    return reportFor(this.#room, next);
+  /** @throws DomainError of `redefine` */
+  async patch(nameOrId: string, changes: Redefinition, generation: number | null): Promise<Report> {
+    return reportFor(this.#room, await redefine(this.#room, nameOrId, changes, generation));
   }
 
   /** Starts; whoever comes while a start is under way gets its report, and on a running sandbox the report as it is. */

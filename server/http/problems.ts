@@ -34,6 +34,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "root-not-ready": kind(409, "The root is not ready", true),
   "root-source-invalid": kind(422, "The root cannot be made from this source"),
   "root-provision-failed": kind(500, "Provisioning the root failed", true),
+  "limit-in-use": kind(409, "More is in use than the new limit allows"),
   "state-conflict": kind(409, "The state does not allow this"),
   "precondition-failed": kind(412, "The precondition failed"),
   "idempotency-key-reused": kind(409, "The idempotency key was used for another request"),

@@ -131,10 +131,11 @@ export class SandboxTable implements SandboxStore {
     if (this.#database.prepare<unknown[], never>(sql).run(...values).changes > 0) this.#remember(row);
   }
 
-  relabel(row: SandboxRow): void {
-    const { id, name, labels, generation } = row;
-    const statement = this.#database.prepare<unknown[], never>("UPDATE sandboxes SET name = ?, labels = ?, generation = ? WHERE id = ?");
-    if (named(name, () => statement.run(name, json(labels), generation, id).changes) > 0) this.#remember(row);
+  redefine(row: SandboxRow): void {
+    const { id, name, labels, definition, generation } = row;
+    const sql = "UPDATE sandboxes SET name = ?, labels = ?, definition = ?, generation = ? WHERE id = ?";
+    const statement = this.#database.prepare<unknown[], never>(sql);
+    if (named(name, () => statement.run(name, json(labels), json(definition), generation, id).changes) > 0) this.#remember(row);
   }
 
   remove(id: string): void {

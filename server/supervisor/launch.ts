@@ -1,9 +1,18 @@
 import { DomainError } from "../domain/errors.ts";
-import type { LaunchOrder } from "../domain/ports.ts";
+import type { LaunchOrder, LiveLimits } from "../domain/ports.ts";
 import type { RefusedError } from "./connection.ts";
 import type { Field } from "./protocol.ts";
 
 export const bit = (value: boolean): string => (value ? "1" : "0");
+
+/** The fields of LIMIT, which LAUNCH has too. */
+export const limitFields = (limits: LiveLimits): Field[] => [
+  ["memory-bytes", String(limits.memoryBytes)],
+  ["cpu-quota-us", String(limits.cpuQuotaMicroseconds)],
+  ["cpu-weight", String(limits.cpuWeight)],
+  ["pids", String(limits.pids)],
+  ["open-files", String(limits.openFiles)],
+];
 
 /** The fields of LAUNCH. */
 export const launchFields = (order: LaunchOrder): Field[] => {
@@ -20,10 +29,7 @@ export const launchFields = (order: LaunchOrder): Field[] => {
     ["tty", bit(order.tty)],
     ["capabilities", order.capabilityMask.toString()],
     ["seccomp", "default"],
-    ["memory-bytes", String(order.memoryBytes)],
-    ["cpu-quota-us", String(order.cpuQuotaMicroseconds)],
-    ["pids", String(order.pids)],
-    ["open-files", String(order.openFiles)],
+    ...limitFields(order),
     ["output-bytes", String(order.outputBytes)],
   );
   return fields;

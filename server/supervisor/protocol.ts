@@ -29,6 +29,7 @@ export const messageTypes = {
   STARTED: 27,
   FORGET: 28,
   FREEZE: 30,
+  LIMIT: 31,
   EXITED: 32,
   GONE: 33,
   "PROCESS-EXITED": 34,

@@ -1,9 +1,10 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError } from "../domain/errors.ts";
-import type { Attached, InstanceState, Logger, RemovedFiles, SupervisorListener, Supervisors } from "../domain/ports.ts";
+import type { Attached, InstanceState, LiveLimits, Logger, RemovedFiles, SupervisorListener, Supervisors } from "../domain/ports.ts";
 import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
 import { Fields } from "./fields.ts";
+import { limitFields } from "./launch.ts";
 import type { Field, Message } from "./protocol.ts";
 import { exitOf, goneOf, instanceOf, processExitOf, reportedProcessOf } from "./replies.ts";
 
@@ -74,6 +75,17 @@ export class SupervisorClients implements Supervisors {
       if (!(error instanceof RefusedError)) throw unavailable(id, error);
       if (error.code === "ended") throw new DomainError("state-conflict", "the sandbox is ending", { members: { state: "stopping" } });
       throw new DomainError("pause-failed", `not all of it could be made to stand still: ${error.message}`, { cause: error });
+    }
+  }
+
+  async limit(id: string, limits: LiveLimits): Promise<void> {
+    const connection = await this.connection(id);
+    try {
+      await connection.request("LIMIT", limitFields(limits), "DONE", replyMilliseconds);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw unavailable(id, error);
+      if (error.code === "ended") throw new DomainError("state-conflict", "the sandbox is ending", { members: { state: "stopping" } });
+      throw new DomainError("limit-in-use", `the limits stay as they were: ${error.message}`, { cause: error });
     }
   }
 
@@ -202,6 +214,13 @@ const attachedOf = (report: Message): Attached => {
     state,
     exit,
     gone: state === "gone" ? goneOf(report) : null,
+    limits: {
+      memoryBytes: fields.number("memory-bytes"),
+      cpuQuotaMicroseconds: fields.number("cpu-quota-us"),
+      cpuWeight: fields.number("cpu-weight"),
+      pids: fields.number("pids"),
+      openFiles: fields.number("open-files"),
+    },
     frozen: fields.optional("frozen") === "1",
     hold: fields.optional("hold") === "1",
     processes,

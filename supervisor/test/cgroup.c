@@ -116,6 +116,39 @@ static void test_limits(void) {
   cgroup_remove(&cgroup);
 }
 
+static void check_limits(const struct cgroup *cgroup, const char *memory, const char *quota, const char *weight, const char *pids) {
+  static const char *const names[2][4] = {{"memory.max", "cpu.max", "cpu.weight", "pids.max"},
+                                          {"memory.limit_in_bytes", "cpu.cfs_quota_us", "cpu.shares", "pids.max"}};
+  static const int trees[4] = {0, 1, 1, 2};
+  const char *wanted[4] = {memory, quota, weight, pids};
+  char name[64];
+  for (int i = 0; i < 4; i++) {
+    bool v1 = cgroup->v1[trees[i]];
+    name_of(name, cgroup, names[v1][i]);
+    const char *text = text_of(v1 ? trees[i] : -1, name);
+    CHECK(strncmp(text, wanted[i], strlen(wanted[i])) == 0, "%s: %s, not %s", name, text, wanted[i]);
+  }
+}
+
+static void test_changed_limits(void) {
+  struct cgroup cgroup;
+  struct cgroup_limits first = {.memory_bytes = 32 << 20, .cpu_quota_us = 25000, .cpu_weight = 50, .pids = 7};
+  struct cgroup_limits second = {.memory_bytes = 64 << 20, .cpu_quota_us = 50000, .pids = 9}, none = {0}, impossible = {.pids = 3, .cpu_quota_us = 1};
+  NEED(cgroup_make(&cgroup, &host, 11, &failure) == 0);
+  bool shares = cgroup.v1[1], v1 = cgroup.v1[0];
+  CHECK(cgroup_limit(&cgroup, &first, &failure) == 0, "%s", failure.message);
+  check_limits(&cgroup, "33554432", "25000", shares ? "512" : "50", "7");
+  CHECK(cgroup_change_limits(&cgroup, &first, &second, &failure) == 0, "up: %s", failure.message);
+  check_limits(&cgroup, "67108864", "50000", shares ? "1024" : "100", "9");
+  CHECK(cgroup_change_limits(&cgroup, &second, &first, &failure) == 0, "down: %s", failure.message);
+  check_limits(&cgroup, "33554432", "25000", shares ? "512" : "50", "7");
+  CHECK(cgroup_change_limits(&cgroup, &first, &impossible, &failure) < 0 && failure.error == EINVAL, "refused: %s", failure.message);
+  check_limits(&cgroup, "33554432", "25000", shares ? "512" : "50", "7");
+  CHECK(cgroup_change_limits(&cgroup, &first, &none, &failure) == 0, "none: %s", failure.message);
+  check_limits(&cgroup, v1 ? "92233720368" : "max", shares ? "-1" : "max", shares ? "1024" : "100", "max");
+  cgroup_remove(&cgroup);
+}
+
 static void test_kill(void) {
   struct cgroup cgroup;
   char name[64], number[16];
@@ -213,6 +246,7 @@ int main(void) {
   test_open();
   test_slots();
   test_limits();
+  test_changed_limits();
   test_kill();
   test_remove_in_two_turns();
   test_out_of_memory();

@@ -10,7 +10,7 @@ static const struct pair launch[] = {
   {"id", "box1"}, {"root", "root1"}, {"isolate", "mnt"}, {"isolate", "uts"}, {"isolate", "ipc"}, {"isolate", "net"}, {"isolate", "pid"},
   {"isolate", "user"}, {"isolate", "cgroup"}, {"arg", "/bin/bash"}, {"arg", ""}, {"env", "A=1"}, {"env", "B="}, {"cwd", "/"}, {"uid", "7"},
   {"gid", "8"}, {"hostname", "name"}, {"init", "1"}, {"tty", "0"}, {"capabilities", "3"}, {"seccomp", "default"}, {"memory-bytes", "33554432"},
-  {"cpu-quota-us", "50000"}, {"pids", "64"}, {"open-files", "1024"}, {"output-bytes", "65536"}, {NULL, NULL},
+  {"cpu-quota-us", "50000"}, {"cpu-weight", "50"}, {"pids", "64"}, {"open-files", "1024"}, {"output-bytes", "65536"}, {NULL, NULL},
 };
 static const struct pair exec[] = {
   {"process", "p1"}, {"arg", "true"}, {"env", "A=1"}, {"cwd", "/"}, {"uid", "0"}, {"gid", "0"}, {"tty", "0"}, {"stdin", "0"}, {"timeout-ms", "0"},
@@ -109,6 +109,7 @@ static const struct range launch_ranges[] = {
   {"seccomp", {"default"}, {"", "none", "Default", "defaultx", "unconfined"}},
   {"memory-bytes", {"0", "9223372036854775807"}, {"9223372036854775808", "-1", "1k"}},
   {"cpu-quota-us", {"0", "1000000000"}, {"1000000001", "-1", "0.5"}},
+  {"cpu-weight", {"0", "10000"}, {"10001", "-1", "0.5"}},
   {"pids", {"0", "4194304"}, {"4194305", "-1", "max"}},
   {"open-files", {"1", "1048576"}, {"0", "1048577", ""}},
   {"output-bytes", {"4096", "1073741824"}, {"4095", "0", "1073741825"}},

@@ -50,6 +50,7 @@ const ofLauncher: Message[] = [
       seccomp: ["", "none", "unconfined", "DEFAULT"],
       "memory-bytes": [...notNumber, "9223372036854775808"],
       "cpu-quota-us": [...notNumber, "1000000001"],
+      "cpu-weight": [...notNumber, "10001"],
       pids: [...notNumber, "4194305"],
       "open-files": [...notNumber, "0", "1048577"],
       "output-bytes": [...notNumber, "0", "4095", "1073741825"],

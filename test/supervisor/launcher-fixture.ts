@@ -30,6 +30,7 @@ export const usual: Values = {
   seccomp: "default",
   "memory-bytes": 0,
   "cpu-quota-us": 0,
+  "cpu-weight": 0,
   pids: 0,
   "open-files": 1024,
   "output-bytes": 65536,

@@ -1,13 +1,8 @@
-/** What a sandbox uses: GET .../stats beside the cgroup's own files. */
-import { existsSync, readFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { cgroupFile } from "../fixtures/cgroup-files.ts";
 import { commandLine, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
-
-const mount = "/sys/fs/cgroup";
-const isHybrid = existsSync(join(mount, "unified"));
 
 let host: SandboxDaemon;
 beforeAll(async () => {
@@ -17,15 +12,6 @@ afterAll(() => host[Symbol.asyncDispose]());
 
 // biome-ignore lint/suspicious/noExplicitAny: the shape is what the tests state
 const statsOf = async (id: string): Promise<any> => (await host.request("GET", `/v1/sandboxes/${id}/stats`)).body;
-
-/** A file of the sandbox's cgroup, by the main process's own word on where it is (cgroups(7)). */
-const counted = (pid: number, controller: string, v1Name: string, v2Name = v1Name): string => {
-  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trim().split("\n");
-  const path = (word: string) => lines.map((line) => line.split(":")).find(([, names]) => names === word)?.[2] ?? "";
-  return isHybrid
-    ? readFileSync(join(mount, controller, path(controller), v1Name), "utf8")
-    : readFileSync(join(mount, path(""), v2Name), "utf8");
-};
 
 it("counts memory, processes and CPU as the kernel does, and shows the limits", async () => {
   const command = [
@@ -39,11 +25,11 @@ it("counts memory, processes and CPU as the kernel does, and shows the limits", 
   const { usage, state } = await statsOf(id);
   expect(state).toBe("running");
   expect(usage.memory.limitBytes).toBe(134_217_728);
-  const current = Number(counted(process.pid, "memory", "memory.usage_in_bytes", "memory.current"));
+  const current = Number(cgroupFile(process.pid, "memory", "memory.usage_in_bytes", "memory.current"));
   expect(Math.abs(usage.memory.currentBytes - current)).toBeLessThan(4_000_000);
   expect(usage.memory.anonymousBytes).toBeGreaterThan(9_000_000);
   expect(usage.memory.peakBytes).toBeGreaterThanOrEqual(usage.memory.anonymousBytes);
-  expect(usage.pids).toEqual({ current: Number(counted(process.pid, "pids", "pids.current")), limit: 33, refused: 0 });
+  expect(usage.pids).toEqual({ current: Number(cgroupFile(process.pid, "pids", "pids.current")), limit: 33, refused: 0 });
   expect(usage.cpu.usageSeconds).toBeGreaterThan(0.05);
   expect(usage.cpu.userSeconds + usage.cpu.systemSeconds).toBeCloseTo(usage.cpu.usageSeconds, 2);
   expect(usage.throttling).toBeNull();
@@ -66,7 +52,7 @@ it("tells throttling, forks that were refused and kills for want of memory", asy
     limits: { memoryBytes: 33_554_432 },
   });
   await until("a kill", async () => (await statsOf(eater.id)).usage.memory.oomKills > 0);
-  expect(counted(eater.process.pid, "memory", "memory.oom_control", "memory.events")).toMatch(/^oom_kill [1-9]/m);
+  expect(cgroupFile(eater.process.pid, "memory", "memory.oom_control", "memory.events")).toMatch(/^oom_kill [1-9]/m);
 });
 
 it("has no figures for a sandbox that does not run, nor network figures for one that shares the host's", async () => {

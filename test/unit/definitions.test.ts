@@ -2,9 +2,10 @@ import { expect, test } from "vitest";
 import type { DefinitionInput } from "../../server/domain/definition.ts";
 import { completeDefinition, environmentOf, type Scope } from "../../server/domain/definitions.ts";
 import { DomainError } from "../../server/domain/errors.ts";
+import { LimitPolicy } from "../../server/domain/limits.ts";
 import { namespaceWarnings } from "../../server/domain/namespace-rules.ts";
 
-const complete = (input: DefinitionInput, scope: Scope = "admin") => completeDefinition(input, "fallback", scope);
+const complete = (input: DefinitionInput, scope: Scope = "admin") => completeDefinition(input, "fallback", scope, new LimitPolicy());
 
 const refusal = (input: DefinitionInput, scope: Scope = "admin"): DomainError => {
   try {
@@ -28,7 +29,15 @@ test("{} is a bash in the default root with every namespace but time", () => {
     tty: false,
   });
   expect(Object.entries(definition.namespaces).filter(([, own]) => !own)).toEqual([["time", false]]);
-  expect(definition.limits).toEqual({ memoryBytes: null, cpus: null, pids: 512, diskBytes: null, openFiles: 1024, outputBytes: 1_048_576 });
+  expect(definition.limits).toEqual({
+    memoryBytes: null,
+    cpus: null,
+    cpuWeight: 100,
+    pids: 512,
+    diskBytes: null,
+    openFiles: 1024,
+    outputBytes: 1_048_576,
+  });
 });
 
 test("the hostname is the name unless given", () => {

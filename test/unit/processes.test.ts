@@ -3,6 +3,7 @@ import type { Definition } from "../../server/domain/definition.ts";
 import { completeDefinition } from "../../server/domain/definitions.ts";
 import { DomainError } from "../../server/domain/errors.ts";
 import { newId } from "../../server/domain/ids.ts";
+import { LimitPolicy } from "../../server/domain/limits.ts";
 import type { ProcessExit, ProcessRow } from "../../server/domain/process.ts";
 import { completeProcess } from "../../server/domain/process-definitions.ts";
 import { ProcessRecords } from "../../server/domain/process-records.ts";
@@ -14,7 +15,7 @@ import { ProcessTable } from "../../server/store/processes.ts";
 import { reportedProcessOf } from "../../server/supervisor/replies.ts";
 import { makeRoom } from "../fixtures/sandbox-room.ts";
 
-const sandbox: Definition = completeDefinition({ user: { uid: 7, gid: 8 } }, "box", "admin");
+const sandbox: Definition = completeDefinition({ user: { uid: 7, gid: 8 } }, "box", "admin", new LimitPolicy());
 const exit: ProcessExit = {
   reason: "exited",
   code: 0,

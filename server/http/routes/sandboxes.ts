@@ -37,6 +37,7 @@ export const sandboxRoutes =
             ...problemResponses(
               "invalid-request",
               "invalid-definition",
+              "unsupported",
               "namespace-combination",
               "unsupported",
               "root-not-found",
@@ -92,14 +93,25 @@ export const sandboxRoutes =
         schema: {
           tags,
           operationId: "patchSandbox",
-          summary: "Change name or labels",
-          description: "With If-Match only when the definition still has that generation.",
+          summary: "Change name, labels or limits",
+          description: [
+            "With If-Match only when the definition still has that generation. Limits that are not named stay; null takes one away. On a running sandbox they hold at",
+            "once: `openFiles` and `outputBytes` for processes that are started later, `pids` below what is alive stops forks only.",
+          ].join("\n"),
           params: schemas.SandboxPath,
           headers: Type.Object({ "if-match": Type.Optional(Type.String({ maxLength: 64, examples: ['"1"'] })) }),
           body: schemas.PatchBody,
           response: {
             200: schemas.SandboxReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "name-taken", "precondition-failed"),
+            ...problemResponses(
+              "invalid-request",
+              "invalid-definition",
+              "sandbox-not-found",
+              "name-taken",
+              "precondition-failed",
+              "limit-in-use",
+              "launcher-unavailable",
+            ),
           },
         },
       },

@@ -52,6 +52,7 @@ export const DefinitionInputBody = Type.Object(
         {
           memoryBytes: Type.Optional(Nullable(Count(1_048_576, 2 ** 46, "null: no limit. Swap is off when it is set."))),
           cpus: Type.Optional(Nullable(Type.Number({ minimum: 0.01, maximum: 1024, description: "null: no limit." }))),
+          cpuWeight: Type.Optional(Count(1, 10_000, "Share of the CPU against other sandboxes when there is not enough; 100 by default.")),
           pids: Type.Optional(Count(1, 4_194_304, "Processes and threads, the sandbox's init included.")),
           diskBytes: Type.Optional(Nullable(Count(1, 2 ** 50, "Not supported yet."))),
           openFiles: Type.Optional(Count(8, 1_048_576, "RLIMIT_NOFILE.")),
@@ -113,6 +114,7 @@ export const Definition = Type.Object({
   limits: Type.Object({
     memoryBytes: Nullable(Type.Integer()),
     cpus: Nullable(Type.Number()),
+    cpuWeight: Type.Integer(),
     pids: Type.Integer(),
     diskBytes: Nullable(Type.Integer()),
     openFiles: Type.Integer(),

@@ -28,6 +28,7 @@ const Limits = Type.Object(
   {
     memoryBytes: limit(1_048_576, 2 ** 46, "No limit by default. Swap is off when it is set."),
     cpus: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1024, description: "No limit by default." })),
+    cpuWeight: limit(1, 10_000, "Share of the CPU against other sandboxes; 100 by default."),
     pids: limit(8, 4_194_304, "Processes and threads, one or two of the sandbox's own included; 512 by default."),
     openFiles: limit(8, 1_048_576, "RLIMIT_NOFILE; 1,024 by default."),
     outputBytes: limit(4_096, 4_194_304, "Of both streams together; 1 MiB by default. Who writes more is killed."),

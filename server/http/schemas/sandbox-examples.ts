@@ -36,7 +36,7 @@ export const exampleReport = {
     hostname: "web-1",
     tty: false,
     namespaces: { mount: true, uts: true, ipc: true, net: true, pid: true, user: true, cgroup: true, time: false },
-    limits: { memoryBytes: null, cpus: null, pids: 512, diskBytes: null, openFiles: 1024, outputBytes: 1048576 },
+    limits: { memoryBytes: null, cpus: null, cpuWeight: 100, pids: 512, diskBytes: null, openFiles: 1024, outputBytes: 1048576 },
     capabilities: [],
     seccomp: "default",
     init: true,

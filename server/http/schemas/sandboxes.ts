@@ -1,15 +1,15 @@
 import { Type } from "typebox";
 import { states } from "../../domain/lifecycle.ts";
 import { namespaceTypes } from "../../domain/ports.ts";
-import { Definition } from "./definitions.ts";
+import { Definition, DefinitionInputBody } from "./definitions.ts";
 import { exampleReceipt, exampleReport } from "./sandbox-examples.ts";
 import { Labels, Name, Nullable, named, OneOf, Reference, Timestamp } from "./shared.ts";
 
 const strict = { additionalProperties: false } as const;
 
 export const PatchBody = Type.Object(
-  { name: Type.Optional(Name), labels: Type.Optional(Labels) },
-  { ...strict, minProperties: 1, examples: [{ labels: { team: "x" } }] },
+  { name: Type.Optional(Name), labels: Type.Optional(Labels), limits: DefinitionInputBody.properties.limits },
+  { ...strict, minProperties: 1, examples: [{ labels: { team: "x" } }, { limits: { memoryBytes: 536_870_912 } }] },
 );
 
 const graceSeconds = Type.Number({ minimum: 0, maximum: 3_600, default: 10, description: "Between TERM and KILL." });
