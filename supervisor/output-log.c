@@ -1,4 +1,5 @@
-/* Records are collected while the supervisor has other work, and written together when it has none.
+/* Records are collected while the supervisor has other work, and written together when it has none. Of a process that writes faster than a disk
+ * could follow, only what is still held after a moment is written: the rest would be removed at once (process.c, catch_up).
  *
  * Segments are only ever added at one end and removed at the other; a record is there as a whole, or the segment ends before it. A run
  * begins a segment of its own, so that what a killed supervisor has left unfinished is the end of a segment too. */
@@ -19,6 +20,8 @@
 #define SEGMENTS_WANTED 8 /* how finely the bound is kept: so much of it may go at once */
 #define PARTS_WANTED 4
 #define WAIT_US 20000 /* a supervisor that always has work writes all the same */
+#define WINDOW_US 200000 /* a process that writes more than WINDOW_BYTES within is written with that delay */
+#define WINDOW_BYTES (8u << 20)
 #define NAME_DIGITS 10
 #define NUMBER_LIMIT UINT64_C(9999999999)
 
@@ -243,6 +246,24 @@ void output_log_add(struct output_log *log, enum log_kind kind, const char *name
   memcpy(log->batch + log->waiting, &header, sizeof header);
   memcpy(log->batch + log->waiting + sizeof header, name, name_length);
   log->waiting += sizeof header + name_length + length;
+  log->window_bytes += length;
+}
+
+bool output_log_falls_behind(struct output_log *log, struct process *process, uint64_t now) {
+  if (now >= log->window_until_us) {
+    log->window_until_us = now + WINDOW_US;
+    log->window_bytes = 0;
+  }
+  if (log->limit == 0 || log->window_bytes <= WINDOW_BYTES)
+    return false;
+  log->behind = process;
+  log->behind_until_us = log->window_until_us;
+  return true;
+}
+
+void output_log_caught_up(struct output_log *log) {
+  log->behind = NULL;
+  log->behind_until_us = log->window_until_us = 0;
 }
 
 bool output_log_waits(const struct output_log *log) {

@@ -23,6 +23,7 @@ struct log_header {
 };
 _Static_assert(sizeof(struct log_header) == 24, "the header has no padding");
 
+struct process;
 struct log_segment {
   uint64_t number, size;
 };
@@ -38,6 +39,9 @@ struct output_log {
   uint64_t next;                      /* number of the next segment; 0: nobody has looked yet */
   uint64_t lost_records, lost_bytes;  /* that could not be written; bytes of data */
   uint64_t waiting_since_us;          /* now_us() */
+  uint64_t window_until_us, window_bytes; /* records added in the present stretch of time */
+  struct process *behind;             /* whose newest records are in its ring alone; NULL: nobody's */
+  uint64_t behind_until_us;           /* when they are to follow; 0: nothing is to */
   size_t waiting;                     /* bytes of whole records in `batch` that are to be written */
   char batch[LOG_BATCH];
 };
@@ -50,6 +54,10 @@ size_t output_log_part(const struct output_log *log);
 char *output_log_place(struct output_log *log, const char *name);
 /* Adds the record whose data lies there. It is written by the next flush, or before when more come than can wait. */
 void output_log_add(struct output_log *log, enum log_kind kind, const char *name, uint64_t time_us, uint64_t number, size_t length);
+/* Whether so much comes at `now_us` that it is cheaper to let records pile up in `process`'s ring, and to write what is still held of them at
+ * `behind_until_us`. The log is told here; the caller says when it is done. */
+bool output_log_falls_behind(struct output_log *log, struct process *process, uint64_t now_us);
+void output_log_caught_up(struct output_log *log);
 /* Whether records wait, and whether they have waited long enough at `now_us`. */
 bool output_log_waits(const struct output_log *log);
 bool output_log_due(const struct output_log *log, uint64_t now_us);

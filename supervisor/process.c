@@ -103,22 +103,47 @@ void process_peer_drained(struct process *process) {
   answer_waiters(process, false);
 }
 
-/* One read into log and ring; false at the end of the stream. */
+/* A ring holds at least what the log would: what has left it meanwhile would have left the log too. */
+static bool log_held(void *context, uint64_t number, const struct record *record, const char *piece, size_t piece_length, const char *rest) {
+  struct process *process = context;
+  char *place = output_log_place(process->log, process->name);
+  memcpy(place, piece, piece_length);
+  memcpy(place + piece_length, rest, record->length - piece_length);
+  output_log_add(process->log, record->stream, process->name, record->time_us, number, record->length);
+  return true;
+}
+
+void process_catch_up(struct process *process) {
+  output_log_caught_up(process->log);
+  ring_read(&process->ring, process->logged, log_held, process);
+  output_log_flush(process->log);
+}
+
+/* Into log and ring; the bytes lie where the log wants them. */
+static void keep(struct process *process, uint32_t stream, const char *bytes, size_t length) {
+  struct output_log *log = process->log;
+  uint64_t time_us = wall_us(), number = process->ring.next;
+  if (!log->behind && process->ring.limit >= log->limit && output_log_falls_behind(log, process, now_us()))
+    process->logged = number - 1;
+  if (log->behind != process)
+    output_log_add(log, stream, process->name, time_us, number, length);
+  ring_add(&process->ring, stream, time_us, bytes, length);
+}
+
+/* One read; false at the end of the stream. */
 static bool take_output(struct process *process, struct watch *watch) {
+  if (process->log->behind && process->log->behind != process) /* records stand in the order in which they come */
+    process_catch_up(process->log->behind);
   char *bytes = output_log_place(process->log, process->name);
   ssize_t length = read(watch->fd, bytes, process->read_size);
   if (length < 0 && (errno == EAGAIN || errno == EINTR))
     return true;
   if (length <= 0)
     return false; /* a terminal whose other ends are all closed answers EIO */
-  if (process->output_over) {
+  if (process->output_over)
     process->ring.dropped_bytes += (uint64_t)length;
-    return true;
-  }
-  uint32_t stream = watch == &process->errors ? LOG_STDERR : LOG_STDOUT;
-  uint64_t time_us = wall_us();
-  output_log_add(process->log, stream, process->name, time_us, process->ring.next, (size_t)length);
-  ring_add(&process->ring, stream, time_us, bytes, (size_t)length);
+  else
+    keep(process, watch == &process->errors ? LOG_STDERR : LOG_STDOUT, bytes, (size_t)length);
   return true;
 }
 
@@ -248,6 +273,8 @@ static void drain(struct process *process, struct watch *watch) {
 static void log_ending(struct process *process) {
   struct ending_text text = ending_text(&process->ending);
   size_t length = strlen(text.text);
+  if (process->log->behind)
+    process_catch_up(process->log->behind);
   memcpy(output_log_place(process->log, process->name), text.text, length);
   output_log_add(process->log, LOG_EXIT, process->name, wall_us(), process->ring.next, length);
   output_log_flush(process->log);

@@ -41,6 +41,7 @@ struct process {
   size_t read_size;
   struct ring ring;
   struct output_log *log; /* the sandbox's */
+  uint64_t logged;        /* while the log is behind: number of the newest record that is in it */
   struct waiter *waiters;
   struct input input;
   struct ending ending;
@@ -56,6 +57,8 @@ int process_open(struct process *process, struct loop *loop, int input, int outp
 void process_end(struct process *process, const struct ending *ending);
 /* Answers who waits, then closes and frees what it holds, but not the process itself. */
 void process_close(struct process *process);
+/* Writes what the log has not yet of a process that it is behind of. */
+void process_catch_up(struct process *process);
 void process_forget_peer(struct process *process, struct peer *peer);
 /* A peer has read what it was sent: its requests that waited for that are answered. */
 void process_peer_drained(struct process *process);

@@ -546,6 +546,8 @@ static void mind_the_clock(struct supervisor *supervisor) {
   uint64_t now = now_us();
   if (supervisor->kill_at_us && now >= supervisor->kill_at_us)
     kill_all(supervisor);
+  if (supervisor->log.behind && now >= supervisor->log.behind_until_us)
+    process_catch_up(supervisor->log.behind);
   if (supervisor->retry_at_us && now >= supervisor->retry_at_us)
     finish(supervisor);
 }
@@ -553,8 +555,8 @@ static void mind_the_clock(struct supervisor *supervisor) {
 /* Milliseconds until something is due; -1: nothing is. */
 static int time_left(struct supervisor *supervisor) {
   uint64_t now = now_us();
-  uint64_t due[] = {supervisor->kill_at_us, supervisor->retry_at_us, exec_mind_the_clock(supervisor, now)}, next = 0;
-  for (int i = 0; i < 3; i++)
+  uint64_t due[] = {supervisor->kill_at_us, supervisor->retry_at_us, supervisor->log.behind_until_us, exec_mind_the_clock(supervisor, now)}, next = 0;
+  for (int i = 0; i < 4; i++)
     if (due[i] && (!next || due[i] < next))
       next = due[i];
   if (!next)

@@ -87,7 +87,7 @@ describe("the log", () => {
   test("brings 20 MB through whole", () =>
     launcher.leavingNothing(async () => {
       const box = await launcher.bash("head -c 20000000 /dev/urandom > /tmp/random; cat /tmp/random", { "output-bytes": 1 << 25 });
-      await box.client.event("EXITED");
+      await box.gone();
       const written = readFileSync(launcher.state(`sandboxes/${box.id}/upper/tmp/random`));
       const hash = createHash("sha256");
       for (const record of logOf(box)) if (record.kind === 1) hash.update(record.data);
@@ -96,9 +96,53 @@ describe("the log", () => {
       await box.end({ kill: false });
     }));
 
+  test("follows a burst that it fell behind of, though nothing more comes", () =>
+    launcher.leavingNothing(async () => {
+      const box = await launcher.bash("head -c 50000000 /dev/zero; read", { "output-bytes": 1 << 26 });
+      await eventually("all of it", async () => {
+        const next = (await box.client.ask("OUTPUT", { process: "main", after: 1_000_000, "max-bytes": 65536 })).number("next");
+        return existsSync(directory(box.id)) && logOf(box).at(-1)?.number === next - 1 && logBytes(directory(box.id)) > 50_000_000;
+      });
+      const records = logOf(box);
+      expect(records.map((record) => record.number)).toEqual(records.map((_, index) => index + 1));
+      expect(textOf(records, "main", 1).length).toBe(50_000_000);
+      await box.end();
+    }));
+
+  test("keeps the order in which the records of several processes came, however fast they do", () =>
+    launcher.leavingNothing(async () => {
+      const box = await launcher.bash("read", { "output-bytes": 1 << 26 });
+      const line = "head -c 12000000 /dev/zero; echo; for i in {1..20}; do echo $i; read -t 0.001; done";
+      const names = (await Promise.all(Array.from({ length: 3 }, () => box.exec(line, { "output-bytes": 1 << 26 })))).map(
+        ({ name }) => name,
+      );
+      for (const name of names) await box.client.event("PROCESS_EXITED", name);
+      const records = logOf(box);
+      expect(records.map((record) => record.micros)).toEqual(records.map((record) => record.micros).sort((a, b) => a - b));
+      for (const name of names) {
+        const own = records.filter((record) => record.process === name);
+        expect(own.map((record) => record.number)).toEqual(own.map((_, index) => index + 1));
+        const text = textOf(own, name, 1);
+        const numbers = [...Array(20).keys()].map((index) => `${index + 1}\n`).join("");
+        expect([text.slice(12_000_000), text.lastIndexOf("\0")]).toEqual([`\n${numbers}`, 11_999_999]);
+      }
+      await box.end();
+    }));
+
+  test("of a process whose own bound is smaller holds more than that one's", () =>
+    launcher.leavingNothing(async () => {
+      const box = await launcher.bash("read", { "output-bytes": 1 << 25 });
+      const { name } = await box.exec("head -c 20000000 /dev/zero", { "output-bytes": 1 << 20 });
+      await box.client.event("PROCESS_EXITED", name);
+      expect(textOf(logOf(box), name, 1).length).toBe(20_000_000);
+      await box.end();
+    }));
+
   test.each([4096, 65_536, 1 << 20])("keeps the end of what was written, within %d bytes at any time", (bound) =>
     launcher.leavingNothing(async () => {
-      const box = await launcher.bash("read; printf '%06d\\n' {1..400000}; echo end", { "output-bytes": bound });
+      const box = await launcher.bash("read; printf '%06d\\n' {1..400000}; head -c 30000000 /dev/zero; echo end", {
+        "output-bytes": bound,
+      });
       await box.input("\n");
       let [most, looks] = [0, 0];
       await eventually("the end", async () => {
@@ -113,7 +157,7 @@ describe("the log", () => {
       expect([most <= bound, looks > 1]).toEqual([true, true]);
       expect(logBytes(directory(box.id))).toBeLessThanOrEqual(bound);
       const text = textOf(logOf(box), "main", 1);
-      const all = `${[...Array(400_000).keys()].map((i) => String(i + 1).padStart(6, "0")).join("\n")}\nend\n`;
+      const all = `${[...Array(400_000).keys()].map((i) => String(i + 1).padStart(6, "0")).join("\n")}\n${"\0".repeat(30_000_000)}end\n`;
       expect(all.endsWith(text)).toBe(true);
       // A segment is removed as a whole; the rest is headers and the record that did not fit.
       if (bound > 4096) expect(text.length).toBeGreaterThan(bound / 2);
@@ -188,9 +232,8 @@ describe("the log", () => {
       mkdirSync(launcher.state("sandboxes/blocked"), { mode: 0o700 });
       writeFileSync(launcher.state("sandboxes/blocked/log"), "in the way");
       const box = await launcher.bash("for i in {1..50}; do echo line $i; read -t 0.001; done; exit 5", { id: "blocked" });
-      const exited = await box.client.event("EXITED");
-      expect([exited.text("code"), (await box.output()).split("\n").length]).toEqual(["5", 51]);
-      const report = await box.client.ask("ATTACH");
+      const report = await box.gone();
+      expect([report.text("code"), (await box.output()).split("\n").length]).toEqual(["5", 51]);
       expect(report.number("log-lost-records")).toBeGreaterThan(1);
       expect(report.number("log-lost-bytes")).toBeGreaterThan(300);
       expect(launcher.log().match(/its log cannot be written/g)).toHaveLength(1);
