@@ -1,7 +1,10 @@
 import { parseArgs } from "node:util";
 import { type ContestantName, contestantNames } from "./contestant.ts";
 
-export const measureNames = ["launch", "cycles", "event-loop", "footprint"] as const;
+/** What is measured in sandboxes that run, and by runs (inside.ts). */
+export const raceNames = ["exec", "output", "files", "runs"] as const;
+export type RaceName = (typeof raceNames)[number];
+export const measureNames = ["launch", "cycles", ...raceNames, "event-loop", "footprint"] as const;
 export type MeasureName = (typeof measureNames)[number];
 
 export interface Arguments {

@@ -19,6 +19,8 @@ export interface DaemonOptions {
   /** First host id of its sandboxes; no two daemons of a run share a range. */
   idBase: number;
   nodeFlags?: readonly string[];
+  /** Further settings. */
+  flags?: readonly string[];
   env?: Record<string, string>;
 }
 
@@ -42,7 +44,13 @@ export const startDaemon = async (options: DaemonOptions, undo: Undo): Promise<D
   const own = ["--cgroup-parent", `${cgroupName}-${options.name}`, "--id-base", `${options.idBase}`];
   const flags = [...folders, ...own, "--ready-shells", `${options.readyShells}`, "--default-root", "off", "--log-format", "json"];
   // As script/server starts it.
-  const args = ["--max-semi-space-size=2", ...(options.nodeFlags ?? []), join(project, "server/main.ts"), ...flags];
+  const args = [
+    "--max-semi-space-size=2",
+    ...(options.nodeFlags ?? []),
+    join(project, "server/main.ts"),
+    ...flags,
+    ...(options.flags ?? []),
+  ];
   const log = join(place, "daemon.log");
   const child = start(process.execPath, args, log, {
     ...process.env,

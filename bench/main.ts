@@ -1,17 +1,19 @@
 /** The bench: builds, opens the contestants, runs the rounds, reports. Whatever happens, what it started is ended and removed. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Arguments, readArguments } from "./arguments.ts";
+import { type Arguments, type RaceName, raceNames, readArguments } from "./arguments.ts";
 import type { Contestant, ContestantName } from "./contestant.ts";
 import { measureDisk } from "./disk.ts";
 import { openDocker } from "./docker.ts";
 import { type EventLoop, measureEventLoop } from "./event-loop.ts";
 import { type Footprint, measureFootprint } from "./footprint.ts";
 import { describeHost } from "./host.ts";
+import { measureInside } from "./inside.ts";
 import { buildNative, makeTree, openFloor } from "./native.ts";
 import { fetchPeers } from "./packages.ts";
 import { openBwrap, openOciRuntime, openUnshare } from "./peers.ts";
 import { ending } from "./program.ts";
+import type { RaceResult } from "./race.ts";
 import { type Measured, renderReport } from "./report.ts";
 import { type Results, runRounds } from "./rounds.ts";
 import { openOurs } from "./sandboxes.ts";
@@ -64,23 +66,34 @@ const alone = async <T>(what: string, notes: string[], measure: (undo: Undo) => 
   }
 };
 
+/** The bench's programs, the peers, and the tree that they have in common. */
+const prepare = async (notes: string[]): Promise<string> => {
+  const fetched = await fetchPeers();
+  if (fetched !== null) notes.push(`peers' packages could not be fetched: ${fetched}`);
+  await buildNative();
+  return makeTree();
+};
+
 const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
   const notes: string[] = [];
   const results: Results = { launch: new Map(), quiet: new Map(), cycles: new Map(), absent: new Map() };
   let opened: Contestant[] = [];
   let disk: number[] = [];
-  if (options.measures.has("launch") || options.measures.has("cycles")) {
-    const fetched = await fetchPeers();
-    if (fetched !== null) notes.push(`peers' packages could not be fetched: ${fetched}`);
-    await buildNative();
+  const launches = options.measures.has("launch") || options.measures.has("cycles");
+  const inside = raceNames.some((name) => options.measures.has(name));
+  const tree = launches || inside ? await prepare(notes) : "";
+  if (launches) {
     disk = await measureDisk();
     const race = new Undo();
     undo.push("end the contestants", () => race.run());
-    opened = await openContestants(options.contestants, await makeTree(), results, race);
+    opened = await openContestants(options.contestants, tree, results, race);
     if (options.measures.has("launch")) await runRounds(opened, "launch", options.quick ? 2 : 10, results);
     if (options.measures.has("cycles")) await runRounds(opened, "cycles", options.quick ? 1 : 5, results);
     notes.push(...(await race.run()));
   }
+  const races: Map<RaceName, RaceResult> | null = inside
+    ? await alone("commands, output, files and runs", notes, (own) => measureInside(options, tree, notes, own))
+    : null;
   const eventLoop: EventLoop | null = options.measures.has("event-loop")
     ? await alone("event loop", notes, (own) => measureEventLoop(options.quick ? 50 : 200, own))
     : null;
@@ -92,9 +105,10 @@ const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
     results,
     disk,
     what: new Map(opened.map(({ name, what }) => [name, what])),
+    races: races ?? new Map(),
     eventLoop,
     footprint,
-    targets: judge(results, eventLoop, footprint),
+    targets: judge({ results, races: races ?? new Map(), eventLoop, footprint }),
     notes,
   };
 };

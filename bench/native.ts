@@ -6,19 +6,25 @@ import { buildDirectory, cgroupName, makeScratch, project } from "./scratch.ts";
 
 const floorProgram = join(buildDirectory, "floor");
 const spawnProgram = join(buildDirectory, "spawn");
+/** Runs inside, and writes (writer.c). */
+export const writerProgram = join(buildDirectory, "writer");
 const compile = ["-std=gnu17", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wshadow"];
 
-/** Builds floor and spawn; a second. */
+/** Builds the bench's own programs; two seconds. */
 export const buildNative = async (): Promise<void> => {
-  const sources = (await readdir(join(project, "bench")))
-    .filter((name) => /^floor.*\.c$/.test(name))
-    .map((name) => join(project, "bench", name));
+  const folder = join(project, "bench");
+  const floorSources = (await readdir(folder)).filter((name) => /^floor.*\.c$/.test(name));
+  const build = (program: string, sources: string[], libraries: string[] = []): Promise<string> =>
+    run("cc", [...compile, "-o", join(buildDirectory, program), ...sources.map((name) => join(folder, name)), ...libraries]);
   await mkdir(buildDirectory, { recursive: true });
-  await run("cc", [...compile, "-o", floorProgram, ...sources, "-lseccomp"]);
-  await run("cc", [...compile, "-o", spawnProgram, join(project, "bench/spawn.c")]);
+  await build("floor", floorSources, ["-lseccomp"]);
+  await build("spawn", ["spawn.c"]);
+  await build("writer", ["writer.c"]);
+  await build("enter", ["enter.c", "lanes.c"]);
+  await build("client", ["client.c", "http.c", "lanes.c"]);
 };
 
-/** The tree that the floor and the peers start from: bash, its libraries as the dynamic loader names them, and mount points. */
+/** The tree that the floor and the peers start from: bash, its libraries as the dynamic loader names them, the writer, and mount points. */
 export const makeTree = async (): Promise<string> => {
   const tree = await makeScratch("tree");
   const libraries = (await run("ldd", ["/bin/bash"])).match(/\/\S+/g) ?? [];
@@ -26,12 +32,13 @@ export const makeTree = async (): Promise<string> => {
     await mkdir(dirname(join(tree, file)), { recursive: true });
     await copyFile(file, join(tree, file));
   }
+  await copyFile(writerProgram, join(tree, "writer"));
   for (const name of ["proc", "sys", "dev", "etc", "tmp", "root"]) await mkdir(join(tree, name), { recursive: true });
   for (const folder of [tree, ...(await readdir(tree)).map((name) => join(tree, name))]) await chmod(folder, 0o755);
   return tree;
 };
 
-/** What the floor and spawn print; times are microseconds. */
+/** What the programs print; times are microseconds. */
 export interface Samples {
   wallMicroseconds: number;
   exec: number[];
@@ -39,6 +46,33 @@ export interface Samples {
   cycle: number[];
   phases: Record<string, number>;
 }
+
+/** Of the jobs of enter and client. */
+export interface Jobs extends Pick<Samples, "wallMicroseconds" | "firstByte" | "cycle"> {
+  /** Of all jobs together. */
+  bytes: number;
+}
+
+const jobs = async (program: "enter" | "client", mode: string, args: readonly string[]): Promise<Jobs> =>
+  JSON.parse(await run(join(buildDirectory, program), [mode, ...args], { timeoutSeconds: 300 }));
+
+const countsOf = ({ count, parallel = 1 }: Runs): string[] => ["--count", `${count}`, "--parallel", `${parallel}`];
+
+/** A command that joins the namespaces of the process with that pid, as little as that can take. */
+export const enterSamples = (pid: number, command: readonly string[], runs: Runs): Promise<Jobs> =>
+  jobs("enter", "floor", ["--pid", `${pid}`, ...countsOf(runs), "--", ...command]);
+
+/** A command of the host whose stdout is read to its end. */
+export const readSamples = (command: readonly string[], runs: Runs): Promise<Jobs> =>
+  jobs("enter", "spawn", [...countsOf(runs), "--", ...command]);
+
+/** Requests to a daemon (client.c says which, and with what flags). */
+export const clientSamples = (
+  mode: "post" | "follow" | "stream" | "upload" | "download",
+  flags: Record<string, string | number>,
+  runs: Runs = { count: 1 },
+): Promise<Jobs> =>
+  jobs("client", mode, [...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, `${value}`]), ...countsOf(runs)]);
 
 /** Opens the floor, and proves first that bash really runs inside as it should. */
 export const openFloor = async (tree: string): Promise<Contestant> => {
@@ -75,7 +109,7 @@ export const spawnSamples = async (command: readonly string[], runs: Runs, aroun
   return JSON.parse(await run(file, args, { timeoutSeconds: 300 }));
 };
 
-interface Runs {
+export interface Runs {
   count: number;
   parallel?: number;
   pauseMs?: number;

@@ -1,7 +1,10 @@
+import { type RaceName, raceNames } from "./arguments.ts";
 import { type ContestantName, contestantNames } from "./contestant.ts";
 import type { EventLoop } from "./event-loop.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Host } from "./host.ts";
+import type { RaceResult } from "./race.ts";
+import { raceTable } from "./race-report.ts";
 import type { Results, Series } from "./rounds.ts";
 import { median, summarize } from "./statistics.ts";
 import { cyclesPerSecond, margin, type Target } from "./targets.ts";
@@ -13,6 +16,7 @@ export interface Measured {
   /** Microseconds of one fdatasync. */
   disk: number[];
   what: Map<string, string>;
+  races: Map<RaceName, RaceResult>;
   eventLoop: EventLoop | null;
   footprint: Footprint | null;
   targets: Target[];
@@ -116,6 +120,10 @@ export const renderReport = (measured: Measured): string => {
     ["Create and start until running", [...launchTable(measured), ...extra]],
     ["Create, run, delete", cycleTable(measured)],
     ["Where the time of a launch goes", phaseTable(measured)],
+    ...raceNames.flatMap((name): [string, string[]][] => {
+      const result = measured.races.get(name);
+      return result === undefined ? [] : [[result.title, raceTable(result)]];
+    }),
     ["Event loop", eventLoopTable(measured.eventLoop)],
     ["Memory", footprintLines(measured.footprint)],
   ];

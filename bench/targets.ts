@@ -1,6 +1,8 @@
+import type { RaceName } from "./arguments.ts";
 import type { ContestantName } from "./contestant.ts";
 import type { EventLoop } from "./event-loop.ts";
 import type { Footprint } from "./footprint.ts";
+import type { RaceResult } from "./race.ts";
 import type { Results } from "./rounds.ts";
 import { median } from "./statistics.ts";
 
@@ -31,7 +33,25 @@ export const cyclesPerSecond = (results: Results, parallel: number, name: Contes
   return series === undefined ? Number.NaN : (series.samples.length / series.wallMicroseconds) * 1e6;
 };
 
-export const judge = (results: Results, eventLoop: EventLoop | null, footprint: Footprint | null): Target[] => {
+/** The median of what a subject's take answered in a race. */
+const raceMedian = (races: ReadonlyMap<RaceName, RaceResult>, race: RaceName, subject: string, take: string): number =>
+  median(
+    races
+      .get(race)
+      ?.rows.find(({ name }) => name === subject)
+      ?.values.get(take) ?? [],
+  );
+
+export interface Judged {
+  results: Results;
+  races: ReadonlyMap<RaceName, RaceResult>;
+  eventLoop: EventLoop | null;
+  footprint: Footprint | null;
+}
+
+export const judge = ({ results, races, eventLoop, footprint }: Judged): Target[] => {
+  const firstByte = (subject: string): number => raceMedian(races, "exec", subject, "firstByte");
+  const output = (subject: string): number => raceMedian(races, "output", subject, "rate");
   const worst = eventLoop?.routes[0];
   const full = footprint !== null && footprint.stoppedDefinitions >= 1000 ? footprint.daemonRss / 1024 : Number.NaN;
   return [
@@ -46,6 +66,16 @@ export const judge = (results: Results, eventLoop: EventLoop | null, footprint: 
       "least",
       0.6 * cyclesPerSecond(results, 8, "floor"),
     ),
+    target(
+      "command in a running sandbox, until its first byte: at most the floor + 1 ms",
+      "ms",
+      firstByte("unshared"),
+      "most",
+      firstByte("floor") + 1,
+    ),
+    target("output of one process into the supervisor, unread", "MB/s", output("unshared, unread"), "least", 500),
+    target("output of one process over HTTP, bytes", "MB/s", output("unshared, bytes"), "least", 200),
+    target("output of one process over HTTP, NDJSON", "MB/s", output("unshared, NDJSON"), "least", 200),
     target(
       `event loop held by a handler${worst === undefined ? "" : ` (longest: \`${worst.route}\`)`}`,
       "ms",
