@@ -115,7 +115,9 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   });
   const logs = new SandboxLogs(room, outputLogs, events);
   const liveProcesses = new LiveProcesses(room, processTable, new HostCgroupProcesses());
+  const stats = new SandboxStats(room, new HostCgroupUsage());
   const runs = new Runs({
+    stats,
     sandboxes,
     processes,
     files,
@@ -152,7 +154,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       liveProcesses,
       runs,
       namespaces,
-      stats: new SandboxStats(room, new HostCgroupUsage()),
+      stats,
       eventLog,
       backups: new DatabaseBackups(config.stateDir),
       logs,

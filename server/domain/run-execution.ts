@@ -13,11 +13,13 @@ import type { RunPlan } from "./run-definitions.ts";
 import { place, RunFiles } from "./run-files.ts";
 import { RunOutput } from "./run-output.ts";
 import type { Sandboxes } from "./sandboxes.ts";
+import type { Cost, SandboxStats } from "./stats.ts";
 
 export interface RunRooms {
   sandboxes: Sandboxes;
   processes: Processes;
   files: Files;
+  stats: SandboxStats;
   log: Logger;
 }
 
@@ -81,9 +83,12 @@ export class RunExecution {
     const lease = files.length + collect.length > 0 ? await this.#rooms.files.open(sandbox) : null;
     try {
       if (lease !== null) await place(lease.agent, this.#plan);
+      const { stats } = this.#rooms;
+      const before = await stats.cost(sandbox);
       const { exit, output } = await this.#command(sandbox);
+      const cost = costOf(exit, before, await stats.cost(sandbox));
       const collected = await this.#collect(lease);
-      return { result: resultOf(exit, output, collected), problem: collected.problem };
+      return { result: { ...resultOf(exit, output, collected), ...cost }, problem: collected.problem };
     } finally {
       lease?.close();
     }
@@ -148,17 +153,33 @@ export class RunExecution {
 
 type Collected = Pick<RunResult, "files" | "filesTruncated"> & { problem: RunProblem | null };
 
-const resultOf = (exit: ProcessExitReport, output: RunOutput, { files, filesTruncated }: Collected): RunResult => ({
+type RunCost = Pick<RunResult, "cpuSeconds" | "peakMemoryBytes" | "countedBy">;
+
+const resultOf = (exit: ProcessExitReport, output: RunOutput, { files, filesTruncated }: Collected): Omit<RunResult, keyof RunCost> => ({
   reason: output.exceeded ? "output-limit" : exit.reason,
   exit: { code: exit.code, signal: exit.signal },
   stdout: output.stream("stdout"),
   stderr: output.stream("stderr"),
-  cpuSeconds: { user: exit.userCpuSeconds, system: exit.systemCpuSeconds },
   wallSeconds: exit.durationMs / 1000,
-  peakMemoryBytes: exit.maxRssBytes,
   files,
   filesTruncated,
 });
+
+/** Time since `before`, so that what made the sandbox and put its files in is not counted; what cannot be known is taken from the exit. */
+const costOf = (exit: ProcessExitReport, before: Cost | null, after: Cost | null): RunCost => {
+  const isKnown = before !== null && after !== null;
+  const peak = after?.peakMemoryBytes ?? null;
+  return {
+    cpuSeconds: isKnown
+      ? { user: since(before.userSeconds, after.userSeconds), system: since(before.systemSeconds, after.systemSeconds) }
+      : { user: exit.userCpuSeconds, system: exit.systemCpuSeconds },
+    peakMemoryBytes: peak ?? exit.maxRssBytes,
+    countedBy: { cpu: isKnown ? "cgroup" : "rusage", memory: peak === null ? "rusage" : "cgroup" },
+  };
+};
+
+/** Both are whole microseconds, and so is what lies between; the kernel's split of a time into two may go back a little. */
+const since = (before: number, after: number): number => Math.max(0, Math.round((after - before) * 1e6) / 1e6);
 
 /** Removes the sandbox, unless somebody else did. What cannot be removed now is told in the log, and swept at the next start. */
 export const removed = async ({ sandboxes, log }: Pick<RunRooms, "sandboxes" | "log">, sandbox: string): Promise<void> => {

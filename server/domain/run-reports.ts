@@ -28,6 +28,7 @@ const nothing = {
   cpuSeconds: null,
   wallSeconds: null,
   peakMemoryBytes: null,
+  countedBy: null,
   files: null,
   filesTruncated: null,
 };
@@ -45,4 +46,4 @@ export const runSummary = (run: Run): RunSummary => ({
   endedAt: run.endedAt === null ? null : isoTime(run.endedAt),
 });
 
-export const runReport = (run: Run): RunReport => ({ ...runSummary(run), ...(run.result ?? nothing) });
+export const runReport = (run: Run): RunReport => ({ ...runSummary(run), ...nothing, ...run.result });

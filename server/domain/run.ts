@@ -35,6 +35,10 @@ export type CollectedFile = { path: string; sizeBytes: number } & ({ data: strin
 export const runReasons = ["exited", "signaled", "timed-out", "out-of-memory", "output-limit"] as const;
 export type RunReason = (typeof runReasons)[number];
 
+/** `cgroup`: of all that ran in the sandbox; `rusage`: of the command and the children that it waited for (getrusage(2)). */
+export const runCounters = ["cgroup", "rusage"] as const;
+export type RunCounter = (typeof runCounters)[number];
+
 /** What came of a command. Times in seconds. */
 export interface RunResult {
   reason: RunReason;
@@ -44,6 +48,7 @@ export interface RunResult {
   cpuSeconds: { user: number; system: number };
   wallSeconds: number;
   peakMemoryBytes: number;
+  countedBy: { cpu: RunCounter; memory: RunCounter };
   files: CollectedFile[];
   /** Whether `files` is only a part of what matched. */
   filesTruncated: boolean;

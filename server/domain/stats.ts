@@ -28,9 +28,19 @@ export interface Pressure {
   totalSeconds: number;
 }
 
+/** What all processes that are or were in a sandbox have cost since it was made. */
+export interface Cost {
+  userSeconds: number;
+  systemSeconds: number;
+  /** Page cache included; null where the kernel does not keep it. */
+  peakMemoryBytes: number | null;
+}
+
 export interface UsageReader {
   /** @param process in the sandbox's network namespace; null where that is the host's. Null when the cgroup is no more. */
   read(cgroup: string, process: { pid: number; startTicks: number } | null): Promise<Usage | null>;
+  /** The part of it that is cheap to read. Null when the cgroup is no more. */
+  cost(cgroup: string): Promise<Cost | null>;
 }
 
 export interface Stats {
@@ -50,6 +60,12 @@ export class SandboxStats {
   constructor(room: SandboxRoom, reader: UsageReader) {
     this.#room = room;
     this.#reader = reader;
+  }
+
+  /** Null unless it runs. */
+  async cost(id: string): Promise<Cost | null> {
+    const row = this.#room.store.get(id);
+    return row === null || row.instance === null || row.bootId !== this.#room.bootId ? null : this.#reader.cost(row.instance.cgroup);
   }
 
   /** @throws DomainError `sandbox-not-found` */

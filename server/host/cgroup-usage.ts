@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Pressure, Usage, UsageReader } from "../domain/stats.ts";
+import type { Cost, Pressure, Usage, UsageReader } from "../domain/stats.ts";
 import { type CgroupMounts, cgroupMounts } from "./cgroup-mounts.ts";
 import { startTicksOf } from "./proc.ts";
 
@@ -121,6 +121,17 @@ const pressureOf = async (directory: string): Promise<Usage["pressure"]> => {
 /** Reads what the kernel counts for a cgroup, in both layouts: on a hybrid host the controllers' files lie in version 1, all else in version 2. */
 export class HostCgroupUsage implements UsageReader {
   #mounts: Promise<CgroupMounts> | null = null;
+
+  async cost(cgroup: string): Promise<Cost | null> {
+    this.#mounts ??= cgroupMounts();
+    const { v1, v2 } = await this.#mounts;
+    const memory = v1.get("memory");
+    const peakPath = memory === undefined ? join(v2, cgroup, memoryNames.v2.peak) : join(memory, cgroup, memoryNames.v1.peak);
+    const [cpu, peakMemoryBytes] = await Promise.all([countsOf(v2, cgroup, "cpu.stat"), numberOf(peakPath)]);
+    const [user, system] = [cpu?.get("user_usec"), cpu?.get("system_usec")];
+    if (user === undefined || system === undefined) return null;
+    return { userSeconds: user / 1e6, systemSeconds: system / 1e6, peakMemoryBytes };
+  }
 
   async read(cgroup: string, process: { pid: number; startTicks: number } | null): Promise<Usage | null> {
     this.#mounts ??= cgroupMounts();

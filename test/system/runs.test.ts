@@ -77,6 +77,26 @@ describe("a run", () => {
     ]);
   });
 
+  it("costs what all of its processes cost, also those that nobody waits for", async () => {
+    // The shell that works is init's child by then. It says itself what it took, in 1/100 s, and how large it was, in KiB.
+    const script = `
+      work() {
+        x=; printf -v x '%*s' 50000000 x; for ((i = 0; i < 200000; i++)); do :; done
+        while read -r key value _; do if [ "$key" = VmHWM: ]; then size=$value; fi; done </proc/$BASHPID/status
+        read -r line </proc/$BASHPID/stat; set -- \${line##*) }; echo "\${12} \${13} $size" >/job/out/new; mv /job/out/new /job/out/cost
+      }
+      (work & ); until [ -e /job/out/cost ]; do sleep 0.02; done`;
+    const report = await run({ command: bash(script), collect: ["/job/out/cost"] });
+    expect(report).toMatchObject({ reason: "exited", exit: { code: 0 }, countedBy: { cpu: "cgroup", memory: "cgroup" } });
+    const [user, system, size] = report.files[0].data.split(" ").map(Number);
+    expect(size * 1024).toBeGreaterThan(50_000_000);
+    expect(user + system).toBeGreaterThan(5);
+    const total = report.cpuSeconds.user + report.cpuSeconds.system;
+    expect(total).toBeGreaterThanOrEqual((user + system - 2) / 100);
+    expect(total).toBeLessThan(report.wallSeconds * 4);
+    expect(report.peakMemoryBytes).toBeGreaterThan(50_000_000);
+  });
+
   it("is ended at its time limit, also where it ignores TERM and has children", async () => {
     const report = await run({ script: "trap '' TERM; sleep 60 & sleep 60", timeoutSeconds: 0.3 });
     expect(report).toMatchObject({ reason: "timed-out", exit: { code: null, signal: "SIGKILL" } });

@@ -1,6 +1,6 @@
 import { type Static, Type } from "typebox";
 import { DomainError } from "../../domain/errors.ts";
-import { type RunProblem, type RunReason, runReasons, runStates } from "../../domain/run.ts";
+import { type RunProblem, type RunReason, runCounters, runReasons, runStates } from "../../domain/run.ts";
 import { defaultTimeoutSeconds } from "../../domain/run-definitions.ts";
 import { type RunReport, type RunSummary, runReport, runSummary } from "../../domain/run-reports.ts";
 import type { Run } from "../../domain/runs.ts";
@@ -105,6 +105,7 @@ const nothing = {
   cpuSeconds: null,
   wallSeconds: null,
   peakMemoryBytes: null,
+  countedBy: null,
   files: null,
   filesTruncated: null,
 };
@@ -121,6 +122,7 @@ const exampleRun = {
   cpuSeconds: { user: 0.002, system: 0.003 },
   wallSeconds: 0.006,
   peakMemoryBytes: 3_407_872,
+  countedBy: { cpu: "cgroup", memory: "cgroup" },
   files: [{ path: "/job/out/state", sizeBytes: 5, data: "done\n", encoding: "utf-8" }],
   filesTruncated: false,
 };
@@ -161,11 +163,22 @@ export const RunReportBody = named(
       stdout: stream,
       stderr: stream,
       cpuSeconds: Nullable(
-        Type.Object({ user: seconds, system: seconds }, { description: "Of the command and the children that it waited for." }),
+        Type.Object({ user: seconds, system: seconds }, { description: "From the command's start to its end, as `countedBy` says." }),
       ),
       wallSeconds: Nullable(Type.Number({ description: "From the command's start to its end." })),
       peakMemoryBytes: Nullable(
-        Type.Integer({ description: "The most memory that the command, or a child it waited for, had resident at one time." }),
+        Type.Integer({
+          description: "The most memory at one time, as `countedBy` says. That of the cgroup is since the sandbox was made.",
+        }),
+      ),
+      countedBy: Nullable(
+        Type.Object(
+          { cpu: OneOf(runCounters), memory: OneOf(runCounters) },
+          {
+            description:
+              "cgroup: of all that ran in the sandbox, its memory with the page cache of the files it used. rusage, where the cgroup could not be read any more: of the command and the children that it waited for, its memory that of the largest of them.",
+          },
+        ),
       ),
       files: Nullable(
         Type.Array(
