@@ -14,6 +14,7 @@ import { ProcessRecords } from "./domain/process-records.ts";
 import { Processes } from "./domain/processes.ts";
 import { Recovery } from "./domain/recovery.ts";
 import { Roots } from "./domain/roots.ts";
+import { RunArchives } from "./domain/run-archives.ts";
 import { Runs } from "./domain/runs.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
@@ -28,6 +29,7 @@ import { releaseStartMemory } from "./host/memory.ts";
 import { HostPreflight } from "./host/preflight.ts";
 import { Proc } from "./host/proc.ts";
 import { HostRootBuilder } from "./host/root-builder.ts";
+import { StateArchiveFolder } from "./host/run-archive-folder.ts";
 import { StateDirectories } from "./host/sandbox-directories.ts";
 import { ensureToken } from "./host/token.ts";
 import { type AccessPolicy, digestOf } from "./http/access.ts";
@@ -118,6 +120,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const stats = new SandboxStats(room, new HostCgroupUsage());
   const runs = new Runs({
     stats,
+    archives: new RunArchives(new StateArchiveFolder(config.stateDir), logger.child({ room: "runs" })),
     sandboxes,
     processes,
     files,

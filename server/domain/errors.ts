@@ -34,6 +34,8 @@ export type ErrorCode =
   | "process-lost"
   | "run-interrupted"
   | "run-queue-full"
+  | "run-archive-not-found"
+  | "run-archive-expired"
   | "output-dropped"
   | "events-dropped"
   | "logs-dropped"

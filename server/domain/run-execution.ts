@@ -9,6 +9,7 @@ import type { Logger } from "./ports.ts";
 import type { ProcessExitReport } from "./process-reports.ts";
 import type { Processes } from "./processes.ts";
 import type { RunProblem, RunResult } from "./run.ts";
+import { type RunArchives, RunArchiveWriter } from "./run-archives.ts";
 import type { RunPlan } from "./run-definitions.ts";
 import { place, RunFiles } from "./run-files.ts";
 import { RunOutput } from "./run-output.ts";
@@ -20,6 +21,7 @@ export interface RunRooms {
   processes: Processes;
   files: Files;
   stats: SandboxStats;
+  archives: RunArchives;
   log: Logger;
 }
 
@@ -41,9 +43,11 @@ export class RunExecution {
   readonly #rooms: RunRooms;
   readonly #plan: RunPlan;
   readonly #signal: AbortSignal;
+  readonly #id: string;
 
   /** @param signal aborted to end it early; `execute` then throws its reason */
-  constructor(rooms: RunRooms, plan: RunPlan, signal: AbortSignal) {
+  constructor(rooms: RunRooms, id: string, plan: RunPlan, signal: AbortSignal) {
+    this.#id = id;
     this.#rooms = rooms;
     this.#plan = plan;
     this.#signal = signal;
@@ -139,23 +143,28 @@ export class RunExecution {
   }
 
   async #collect(lease: LeasedAgent | null): Promise<Collected> {
-    if (lease === null) return { files: [], filesTruncated: false, problem: null };
+    if (lease === null) return { files: [], filesTruncated: false, archive: null, problem: null };
     try {
-      return { ...(await new RunFiles(lease.agent).collect(this.#plan.collect)), problem: null };
+      const archive = new RunArchiveWriter(this.#id, this.#rooms.archives);
+      return { ...(await new RunFiles(lease.agent, archive).collect(this.#plan.collect)), problem: null };
     } catch (error) {
       this.#signal.throwIfAborted();
       const problem = problemOf(error);
       if (problem === null) throw error;
-      return { files: [], filesTruncated: true, problem };
+      return { files: [], filesTruncated: true, archive: null, problem };
     }
   }
 }
 
-type Collected = Pick<RunResult, "files" | "filesTruncated"> & { problem: RunProblem | null };
+type Collected = Pick<RunResult, "files" | "filesTruncated" | "archive"> & { problem: RunProblem | null };
 
 type RunCost = Pick<RunResult, "cpuSeconds" | "peakMemoryBytes" | "countedBy">;
 
-const resultOf = (exit: ProcessExitReport, output: RunOutput, { files, filesTruncated }: Collected): Omit<RunResult, keyof RunCost> => ({
+const resultOf = (
+  exit: ProcessExitReport,
+  output: RunOutput,
+  { files, filesTruncated, archive }: Collected,
+): Omit<RunResult, keyof RunCost> => ({
   reason: output.exceeded ? "output-limit" : exit.reason,
   exit: { code: exit.code, signal: exit.signal },
   stdout: output.stream("stdout"),
@@ -163,6 +172,7 @@ const resultOf = (exit: ProcessExitReport, output: RunOutput, { files, filesTrun
   wallSeconds: exit.durationMs / 1000,
   files,
   filesTruncated,
+  archive,
 });
 
 /** Time since `before`, so that what made the sandbox and put its files in is not counted; what cannot be known is taken from the exit. */

@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { DomainError } from "./errors.ts";
 import type { Entry, FileAgent } from "./file-ports.ts";
-import type { CollectedFile } from "./run.ts";
+import type { CollectedFile, RunResult } from "./run.ts";
+import type { RunArchiveWriter } from "./run-archives.ts";
 import type { RunPlan } from "./run-definitions.ts";
 import { fitsName, isPattern, partsOf, pathOf } from "./run-patterns.ts";
 
@@ -46,19 +47,29 @@ export const place = async (agent: FileAgent, { files, collect, user }: RunPlan)
 /** Collects what fits a run's patterns. */
 export class RunFiles {
   readonly #agent: FileAgent;
+  readonly #archive: RunArchiveWriter;
   readonly #found = new Map<string, CollectedFile>();
   #room = inlineBytes;
   #entries = mostEntries;
   #cut = false;
 
-  constructor(agent: FileAgent) {
+  /** @param archive takes what an answer has no room for; it is ended or abandoned here */
+  constructor(agent: FileAgent, archive: RunArchiveWriter) {
     this.#agent = agent;
+    this.#archive = archive;
   }
 
   /** Regular files, in the order of the patterns and of their names; one that is not there is passed over. */
-  async collect(patterns: readonly string[]): Promise<{ files: CollectedFile[]; filesTruncated: boolean }> {
-    for (const pattern of patterns) await this.#match([], partsOf(pattern));
-    return { files: [...this.#found.values()], filesTruncated: this.#cut };
+  async collect(patterns: readonly string[]): Promise<Pick<RunResult, "files" | "filesTruncated" | "archive">> {
+    try {
+      for (const pattern of patterns) await this.#match([], partsOf(pattern));
+      const archive = await this.#archive.end();
+      const files = [...this.#found.values()].map((file) => (archive === null && "archived" in file ? unarchived(file) : file));
+      return { files, filesTruncated: this.#cut, archive };
+    } catch (error) {
+      await this.#archive.abandon();
+      throw error;
+    }
   }
 
   async #match(above: readonly string[], parts: readonly string[]): Promise<void> {
@@ -103,15 +114,20 @@ export class RunFiles {
       const entry = await look(this.#agent, path);
       if (entry?.type !== "file") return;
       if (this.#found.size === mostFiles) this.#cut = true;
-      else this.#found.set(key, await this.#read(path, entry.sizeBytes));
+      else this.#found.set(key, await this.#read(path, entry));
     } catch (error) {
       if (!isPassedOver(error)) throw error;
     }
   }
 
-  async #read(path: Buffer, sizeBytes: number): Promise<CollectedFile> {
+  async #read(path: Buffer, entry: Entry): Promise<CollectedFile> {
+    const { sizeBytes } = entry;
     const name = { path: path.toString(), sizeBytes };
-    if (sizeBytes > this.#room) return { ...name, truncated: true };
+    if (sizeBytes > this.#room) {
+      const read = async () => (await this.#agent.read(path, 0, sizeBytes)).bytes;
+      const reason = await this.#archive.add({ ...entry, name: path }, read);
+      return { ...name, ...(reason === null ? { archived: true } : { truncated: true, reason }) };
+    }
     const pieces: Buffer[] = [];
     if (sizeBytes > 0) {
       // No more than was there when it was looked at, whatever still writes to it.
@@ -124,6 +140,8 @@ export class RunFiles {
     return { ...name, sizeBytes: all.length, data: all.toString(encoding === "utf-8" ? "utf8" : "base64"), encoding };
   }
 }
+
+const unarchived = ({ path, sizeBytes }: CollectedFile): CollectedFile => ({ path, sizeBytes, truncated: true, reason: "no-space" });
 
 /** A pattern may lead to what is no directory, no file, or is gone by now: that is no failure of the run. */
 const passedOver: readonly string[] = [

@@ -1,5 +1,5 @@
 import { isoTime } from "./reports.ts";
-import type { RunProblem, RunResult } from "./run.ts";
+import type { RunArchive, RunProblem, RunResult } from "./run.ts";
 import type { Run } from "./runs.ts";
 
 /** What the API says about a run, without what came of it. */
@@ -18,7 +18,19 @@ export interface RunSummary {
 }
 
 /** All that the API says about a run. What came of it is null unless its command has ended. */
-export type RunReport = RunSummary & { [K in keyof RunResult]: RunResult[K] | null };
+export type RunReport = RunSummary & { [K in Exclude<keyof RunResult, "archive">]: RunResult[K] | null } & { archive: ArchiveLink | null };
+
+export interface ArchiveLink extends Omit<RunArchive, "expiresAt"> {
+  url: string;
+  expiresAt: string;
+}
+
+const linkOf = (id: string, { bytes, files, expiresAt }: RunArchive): ArchiveLink => ({
+  url: `/v1/runs/${id}/archive`,
+  bytes,
+  files,
+  expiresAt: isoTime(expiresAt),
+});
 
 const nothing = {
   reason: null,
@@ -46,4 +58,9 @@ export const runSummary = (run: Run): RunSummary => ({
   endedAt: run.endedAt === null ? null : isoTime(run.endedAt),
 });
 
-export const runReport = (run: Run): RunReport => ({ ...runSummary(run), ...nothing, ...run.result });
+export const runReport = (run: Run): RunReport => ({
+  ...runSummary(run),
+  ...nothing,
+  ...run.result,
+  archive: run.result?.archive ? linkOf(run.id, run.result.archive) : null,
+});

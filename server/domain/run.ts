@@ -28,8 +28,23 @@ export interface RunInput {
   labels?: Record<string, string>;
 }
 
-/** A file as the command left it. `truncated`: its bytes are left out, as there is no room for them. */
-export type CollectedFile = { path: string; sizeBytes: number } & ({ data: string; encoding: "utf-8" | "base64" } | { truncated: true });
+/** Why the bytes of a file are nowhere: this archive, all archives together, or the state directory have no room for them. */
+export const omissionReasons = ["archive-limit", "storage-limit", "no-space"] as const;
+export type OmissionReason = (typeof omissionReasons)[number];
+
+/** A file as the command left it: its bytes are here, in the archive, or left out. */
+export type CollectedFile = { path: string; sizeBytes: number } & (
+  | { data: string; encoding: "utf-8" | "base64" }
+  | { archived: true }
+  | { truncated: true; reason: OmissionReason }
+);
+
+/** The files that an answer has no room for. `bytes`: of the tar archive; `expiresAt`: milliseconds since 1970. */
+export interface RunArchive {
+  bytes: number;
+  files: number;
+  expiresAt: number;
+}
 
 /** `output-limit`: it wrote more than `limits.outputBytes`, and was killed unless it had ended by then. */
 export const runReasons = ["exited", "signaled", "timed-out", "out-of-memory", "output-limit"] as const;
@@ -52,6 +67,7 @@ export interface RunResult {
   files: CollectedFile[];
   /** Whether `files` is only a part of what matched. */
   filesTruncated: boolean;
+  archive: RunArchive | null;
 }
 
 /** A DomainError as it is stored. */
@@ -95,6 +111,6 @@ export interface RunStore {
   /** Those that wait or are under way, oldest first, with the bytes of their inputs. */
   unfinished(): { row: RunRow; inputBytes: number }[];
   countUnfinished(): { queued: number; running: number };
-  /** Drops those that ended before `since`, and of the others all but the newest `count` with `bytes` of results together. */
-  prune(since: number, count: number, bytes: number): void;
+  /** Drops those that ended before `since`, and of the others all but the newest `count` with `bytes` of results together; gives their ids. */
+  prune(since: number, count: number, bytes: number): string[];
 }

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import type { LimitPolicy } from "./limits.ts";
@@ -114,15 +115,29 @@ export class Runs {
     return this.get(id);
   }
 
-  /** Takes it out of the queue, or ends it; resolves when nothing of it is left. One that is over stays as it is. @throws DomainError `run-not-found` */
+  /** The archive of one that has ended: its size, and its bytes. @throws DomainError `run-not-found`, `run-archive-not-found`, `run-archive-expired` */
+  async archive(id: string): Promise<{ bytes: number; stream: Readable }> {
+    const archive = this.get(id).result?.archive ?? null;
+    if (archive === null) throw new DomainError("run-archive-not-found", `the run ${id} has no archive`);
+    return { bytes: archive.bytes, stream: await this.#room.archives.open(id, archive) };
+  }
+
+  /** Takes it out of the queue, or ends it; resolves when nothing of it is left. Of one that is over only its archive goes. @throws DomainError `run-not-found` */
   async cancel(id: string): Promise<Run> {
     const live = this.#live.get(id);
     if (live !== undefined) {
       if (this.#queue.remove(live.row.caller, id)) await this.#end(live, { state: "cancelled" });
       else live.controller.abort(new Cancelled("the run was cancelled"));
       await live.done.promise;
-    }
+    } else await this.#forgetArchive(this.get(id));
     return this.get(id);
+  }
+
+  async #forgetArchive({ position: _, ...row }: Run): Promise<void> {
+    const archive = row.result?.archive ?? null;
+    if (row.result === null || archive === null || archive.expiresAt <= Date.now()) return;
+    this.#room.store.update({ ...row, result: { ...row.result, archive: { ...archive, expiresAt: Date.now() } } });
+    await this.#room.archives.drop(row.id);
   }
 
   /**
@@ -138,6 +153,7 @@ export class Runs {
       this.#room.measurements.runOver("failed", null);
     }
     this.#prune();
+    await this.#room.archives.recover((id) => this.#room.store.get(id)?.result?.archive ?? null);
     for (const { row, inputBytes } of unfinished) if (row.state === "queued") this.#enqueue(row, inputBytes);
     await this.#room.persistence.durable();
     this.#fill();
@@ -147,6 +163,7 @@ export class Runs {
   async shutDown(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#pruning);
+    this.#room.archives.close();
     const reason = new DomainError("run-interrupted", "the daemon was stopped while the run was under way");
     for (const { row, controller, done } of this.#live.values()) {
       if (row.state === "running") controller.abort(reason);
@@ -216,11 +233,10 @@ export class Runs {
     try {
       const input = this.#room.store.input(row.id);
       if (input === null) throw new Error("a run has no input");
-      const outcome = await new RunExecution(this.#room, planOf(JSON.parse(input), this.#room.sandboxes.limits), controller.signal).execute(
-        sandboxName(row.id),
-        launched,
-      );
+      const plan = planOf(JSON.parse(input), this.#room.sandboxes.limits);
+      const outcome = await new RunExecution(this.#room, row.id, plan, controller.signal).execute(sandboxName(row.id), launched);
       end = { state: "ended", ...outcome };
+      if (outcome.result.archive !== null) this.#room.archives.hold(row.id, outcome.result.archive);
     } catch (error) {
       end = error instanceof Cancelled ? { state: "cancelled" } : { state: "failed", problem: this.#problem(row, error) };
     }
@@ -235,6 +251,7 @@ export class Runs {
       await this.#room.persistence.durable();
     } catch (error) {
       this.#room.log.error({ err: error, run: live.row.id }, "the end of a run could not be stored");
+      await this.#room.archives.drop(live.row.id);
     }
     this.#live.delete(live.row.id);
     this.#inputBytes -= live.inputBytes;
@@ -256,7 +273,7 @@ export class Runs {
   }
 
   #prune(): void {
-    this.#room.store.prune(Date.now() - keptMilliseconds, keptRuns, keptBytes);
+    for (const id of this.#room.store.prune(Date.now() - keptMilliseconds, keptRuns, keptBytes)) void this.#room.archives.drop(id);
   }
 }
 

@@ -28,7 +28,7 @@ export const ensureStateDirectory = (path: string): void => {
       `the state directory ${path} can be entered by others than its owner (mode ${(found.mode & 0o777).toString(8)}): chmod 700 it after a look at what is in it`,
     );
   }
-  for (const part of ["roots", "sandboxes"]) mkdirSync(`${path}/${part}`, { recursive: true, mode: 0o700 });
+  for (const part of ["roots", "sandboxes", "run-archives"]) mkdirSync(`${path}/${part}`, { recursive: true, mode: 0o700 });
 };
 
 /** The gid of the group, or null where there is none of that name (group(5)). */

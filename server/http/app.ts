@@ -21,6 +21,7 @@ import { operationRoutes } from "./routes/operations.ts";
 import { outputRoutes } from "./routes/output.ts";
 import { processRoutes } from "./routes/processes.ts";
 import { rootRoutes } from "./routes/roots.ts";
+import { runArchiveRoutes } from "./routes/run-archive.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
@@ -54,6 +55,7 @@ const routes = [
   logRoutes,
   terminalRoutes,
   runRoutes,
+  runArchiveRoutes,
   eventRoutes,
   backupRoutes,
 ];

@@ -1,10 +1,10 @@
 /** Trees of a sandbox as tar archives, in both directions. */
 import { DomainError, type ErrorCode } from "../domain/errors.ts";
 import type { Entry, PlantedEntry, Planting, WalkPiece } from "../domain/file-ports.ts";
+import { paddingOf } from "../domain/tar-format.ts";
+import { type TarHeader, tarEnd, tarHeader } from "../domain/tar-writer.ts";
 import type { ArchiveMeter } from "./archive-limits.ts";
-import { paddingOf } from "./tar-format.ts";
 import { readTar, type TarEntry, TarError } from "./tar-reader.ts";
-import { type TarHeader, tarEnd, tarHeader } from "./tar-writer.ts";
 
 /** Small pieces are sent together, in about this many bytes. */
 const gatheredBytes = 65_536;

@@ -45,6 +45,8 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "process-lost": kind(500, "The end of the process was not seen"),
   "run-interrupted": kind(503, "The run was cut short", true),
   "run-queue-full": kind(429, "The queue of runs is full", true),
+  "run-archive-not-found": kind(404, "The run has no archive"),
+  "run-archive-expired": kind(410, "The archive of the run is held no more"),
   "output-dropped": kind(410, "This output is held no more"),
   "events-dropped": kind(410, "These events are kept no more"),
   "logs-dropped": kind(410, "This part of the log is kept no more"),

@@ -2,8 +2,9 @@
  * Reads tar archives as a stream: ustar, pax and GNU headers, all names as bytes. What comes is hostile: every number is checked, nothing
  * is gathered but headers, and those are bounded.
  */
+
+import { at, blockBytes, checksumOf, paddingOf } from "../domain/tar-format.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { at, blockBytes, checksumOf, paddingOf } from "./tar-format.ts";
 
 /** An archive that cannot be unpacked; `entry` is the one at fault. */
 export class TarError extends Error {

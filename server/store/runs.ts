@@ -96,12 +96,15 @@ export class RunTable implements RunStore {
     return { queued: of("queued"), running: of("running") };
   }
 
-  prune(since: number, count: number, bytes: number): void {
+  prune(since: number, count: number, bytes: number): string[] {
     const sql = `DELETE FROM runs WHERE id IN (
       SELECT id FROM (
         SELECT id, ended_at, row_number() OVER newest AS place, sum(bytes) OVER newest AS total
         FROM runs WHERE ended_at IS NOT NULL WINDOW newest AS (ORDER BY ended_at DESC, id DESC)
-      ) WHERE ended_at < ? OR place > ? OR total > ?)`;
-    this.#database.prepare<[number, number, number], never>(sql).run(since, count, bytes);
+      ) WHERE ended_at < ? OR place > ? OR total > ?) RETURNING id`;
+    return this.#database
+      .prepare<[number, number, number], { id: string }>(sql)
+      .all(since, count, bytes)
+      .map(({ id }) => id);
   }
 }

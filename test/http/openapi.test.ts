@@ -127,6 +127,8 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/backup"],
   ["POST", "/v1/runs", { command: ["/bin/sleep", "60"] }],
   ["POST", "/v1/runs?wait=true", { command: ["/bin/bash", "-c", "echo x >out/y"], cwd: "/job", collect: ["/job/out/*"] }],
+  ["POST", "/v1/runs?wait=true", { command: ["/bin/bash", "-c", "printf '%2000000d' 1 >y"], cwd: "/job", collect: ["/job/y"] }],
+  ["GET", "/v1/runs/ARCHIVE/archive"],
   ["POST", "/v1/runs/batch", { runs: [{ command: ["/bin/bash", "-c", ":"] }] }],
   ["GET", "/v1/runs"],
   ["GET", "/v1/runs/RUN"],
@@ -154,13 +156,14 @@ const operationOf = (method: string, url: string): Operation | undefined => {
 describe("answers", () => {
   it("fit the contract, for a call of every operation", async () => {
     const called = new Set<string>();
-    const seen = { PID: "", OPERATION: "", PROCESS: "", RUN: "" };
+    const seen = { PID: "", OPERATION: "", PROCESS: "", RUN: "", ARCHIVE: "" };
     for (const [method, path, body] of calls) {
       const url = path
         .replace("PID", seen.PID)
         .replace("OPERATION", seen.OPERATION)
         .replace("PROCESS", seen.PROCESS)
-        .replace("RUN", seen.RUN);
+        .replace("RUN", seen.RUN)
+        .replace("ARCHIVE", seen.ARCHIVE);
       const operation = operationOf(method, url) as Operation;
       called.add(nameOf(operation));
       const reply = await daemon.request(method, url, body);
@@ -172,6 +175,7 @@ describe("answers", () => {
       if (method === "POST" && /\/processes(\?|$)/.test(url)) seen.PROCESS = reply.body.id;
       if (reply.body?.process?.pid) seen.PID = `${reply.body.process.pid}`;
       if (url === "/v1/runs" && method === "POST") seen.RUN = reply.body.id;
+      if (reply.body?.archive) seen.ARCHIVE = reply.body.id;
       if (url === "/v1/operations") seen.OPERATION = reply.body.items[0].id;
     }
     expect(operations.filter((each) => !isEndless(each) && !called.has(nameOf(each))).map(nameOf)).toEqual([]);

@@ -71,8 +71,8 @@ describe("a run", () => {
       "mkfifo out/fifo; ln -s /dev/zero out/zero; mkdir -p out/d/e; echo x > out/d/e/f; truncate -s 1T out/huge; ln -s huge out/link";
     const { files } = await run({ script, cwd: "/job", collect: ["/job/out/**/*"], files: { "/job/x": "" } });
     expect(files).toEqual([
-      { path: "/job/out/huge", sizeBytes: 2 ** 40, truncated: true },
-      { path: "/job/out/link", sizeBytes: 2 ** 40, truncated: true },
+      { path: "/job/out/huge", sizeBytes: 2 ** 40, truncated: true, reason: "archive-limit" },
+      { path: "/job/out/link", sizeBytes: 2 ** 40, truncated: true, reason: "archive-limit" },
       { path: "/job/out/d/e/f", sizeBytes: 2, data: "x\n", encoding: "utf-8" },
     ]);
   });
@@ -188,6 +188,35 @@ describe("a run", () => {
     const full = await host.request("POST", "/v1/runs/batch", { runs: many });
     expect([full.status, full.body.code, full.headers["retry-after"]]).toEqual([429, "run-queue-full", "1"]);
     for (const [n, { reason, stdout }] of (await all).entries()) expect([reason, stdout.data]).toEqual(["exited", `in ${n} ${n}\n`]);
+  });
+
+  it("is one of a hundred in flight that all end in another way, each with its own answer", async () => {
+    const memory = { limits: { memoryBytes: 33_554_432 } };
+    const kinds: ((n: number) => [object, object])[] = [
+      (n) => [{ script: `echo ${n}; exit ${n % 50}` }, { reason: "exited", exit: { code: n % 50 }, stdout: { data: `${n}\n` } }],
+      (n) => [
+        { script: `echo ${n}; sleep 60 & sleep 60`, timeoutSeconds: 0.2 },
+        { reason: "timed-out", exit: { code: null, signal: "SIGKILL" }, stdout: { data: `${n}\n` } },
+      ],
+      () => [
+        { command: bash("x=aaaaaaaa; while :; do x=$x$x; done"), ...memory },
+        { reason: "out-of-memory", exit: { signal: "SIGKILL" } },
+      ],
+      (n) => [
+        { script: `while :; do echo ${1_000_000 + n}; done`, limits: { outputBytes: 4_096 } },
+        { reason: "output-limit", stdout: { bytes: 4_096, truncated: true, data: `${1_000_000 + n}\n`.repeat(512) } },
+      ],
+      () => [{ script: "kill -USR2 $$" }, { reason: "signaled", exit: { code: null, signal: "SIGUSR2" } }],
+      (n) => [
+        { script: `echo ${n} >/job/x`, collect: ["/job/x"] },
+        { reason: "exited", exit: { code: 0 }, files: [{ data: `${n}\n` }] },
+      ],
+    ];
+    const jobs = Array.from({ length: 100 }, (_, n) => (kinds[n % kinds.length] as (n: number) => [object, object])(n));
+    const reports = await Promise.all(jobs.map(([job]) => run({ timeoutSeconds: 60, ...job })));
+    for (const [n, report] of reports.entries())
+      expect(report, `${n}`).toMatchObject({ state: "ended", problem: null, sandbox: null, ...jobs[n]?.[1] });
+    expect((await host.request("GET", "/v1/sandboxes")).body.items).toEqual([]);
   });
 
   it("leaves the host as it was, byte for byte", async () => {

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { paddingOf } from "../../server/http/tar-format.ts";
+import { paddingOf } from "../../server/domain/tar-format.ts";
+import { type TarHeader, tarEnd, tarHeader } from "../../server/domain/tar-writer.ts";
 import { readTar, type TarEntry, TarError } from "../../server/http/tar-reader.ts";
-import { type TarHeader, tarEnd, tarHeader } from "../../server/http/tar-writer.ts";
 import { paxRecord, rawEntry, rawTar } from "../fixtures/raw-tar.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "unshared-tar-"));

@@ -162,7 +162,8 @@ export const runRoutes =
           tags,
           operationId: "cancelRun",
           summary: "Cancel a run; answers when nothing of it is left on the host",
-          description: "One that waits leaves the queue, one that is under way is killed; one that is over stays as it is.",
+          description:
+            "One that waits leaves the queue, one that is under way is killed; one that is over stays as it is, but for its archive, which is removed.",
           params: schemas.RunPath,
           response: { 200: schemas.RunReportBody, ...problemResponses("invalid-request", "run-not-found") },
         },

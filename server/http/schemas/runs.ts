@@ -1,6 +1,6 @@
 import { type Static, Type } from "typebox";
 import { DomainError } from "../../domain/errors.ts";
-import { type RunProblem, type RunReason, runCounters, runReasons, runStates } from "../../domain/run.ts";
+import { omissionReasons, type RunProblem, type RunReason, runCounters, runReasons, runStates } from "../../domain/run.ts";
 import { defaultTimeoutSeconds } from "../../domain/run-definitions.ts";
 import { type RunReport, type RunSummary, runReport, runSummary } from "../../domain/run-reports.ts";
 import type { Run } from "../../domain/runs.ts";
@@ -108,6 +108,7 @@ const nothing = {
   countedBy: null,
   files: null,
   filesTruncated: null,
+  archive: null,
 };
 const exampleRun = {
   ...exampleSummary,
@@ -123,8 +124,12 @@ const exampleRun = {
   wallSeconds: 0.006,
   peakMemoryBytes: 3_407_872,
   countedBy: { cpu: "cgroup", memory: "cgroup" },
-  files: [{ path: "/job/out/state", sizeBytes: 5, data: "done\n", encoding: "utf-8" }],
+  files: [
+    { path: "/job/out/state", sizeBytes: 5, data: "done\n", encoding: "utf-8" },
+    { path: "/job/out/log", sizeBytes: 2_000_000, archived: true },
+  ],
   filesTruncated: false,
+  archive: { url: "/v1/runs/01jd9f3c7k3m5n8p0q2r4s6t8v/archive", bytes: 2_001_920, files: 1, expiresAt: "2026-11-24T10:10:00.030Z" },
 };
 
 const summary = {
@@ -187,11 +192,24 @@ export const RunReportBody = named(
             sizeBytes: Type.Integer(),
             data: Type.Optional(Type.String()),
             encoding: Type.Optional(encoding),
-            truncated: Type.Optional(Type.Boolean({ description: "Its bytes are left out: all files together have 1 MiB." })),
+            archived: Type.Optional(Type.Boolean({ description: "Its bytes are in the archive: all files here together have 1 MiB." })),
+            truncated: Type.Optional(Type.Boolean({ description: "Its bytes are nowhere, for the `reason` given." })),
+            reason: Type.Optional(
+              OneOf(omissionReasons, {
+                description:
+                  "archive-limit: 256 MiB a run. storage-limit: 2 GiB all archives together. no-space: the state directory is full.",
+              }),
+            ),
           }),
         ),
       ),
       filesTruncated: Nullable(Type.Boolean({ description: "Whether more matched than is named here." })),
+      archive: Nullable(
+        Type.Object(
+          { url: Type.String(), bytes: Type.Integer(), files: Type.Integer(), expiresAt: Timestamp },
+          { description: "The files that are `archived`, as a tar archive of so many bytes, until `expiresAt`." },
+        ),
+      ),
     },
     { examples: [exampleRun, { ...exampleSummary, ...nothing }] },
   ),
