@@ -1,9 +1,11 @@
 /** The composition root: builds the rooms, recovers, listens, shuts down. Nothing else knows all of them. */
 import { type Logger, pino } from "pino";
 import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
+import { Alarm } from "./domain/alarm.ts";
 import { EventLog } from "./domain/events.ts";
 import { Files } from "./domain/files.ts";
 import { deadlines } from "./domain/lifecycle.ts";
+import { Lifetimes } from "./domain/lifetimes.ts";
 import { LimitPolicy } from "./domain/limits.ts";
 import { LiveProcesses } from "./domain/live-processes.ts";
 import { SandboxLogs } from "./domain/logs.ts";
@@ -96,6 +98,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     roots,
     measurements,
     limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
+    alarm: new Alarm(),
     records: new ProcessRecords({
       processes: processTable,
       events,
@@ -108,6 +111,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   };
   const outputLogs = new OutputLogs(config.stateDir);
   const sandboxes = new Sandboxes(room);
+  const lifetimes = new Lifetimes(room, sandboxes);
   const files = new Files(room, sandboxes, new FileAgentClients(config.runDir));
   const processes = new Processes({
     ...room,
@@ -149,6 +153,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const app = await buildApp(
     {
       sandboxes,
+      lifetimes,
       files,
       archiveLimits: { entries: 100_000, bytes: config.archiveBytes },
       roots,
@@ -197,6 +202,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   }
   logger.info({ socket: handedOver === null ? config.socket : "handed over", tcp: access.tcp, pid: process.pid, version }, "listening");
 
+  lifetimes.begin();
+
   let ending = false;
   const end = async (signal: string): Promise<void> => {
     if (ending) return;
@@ -209,7 +216,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     logs.close();
     pruning.abort();
     setTimeout(() => process.exit(1), endMilliseconds).unref();
-    await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded]);
+    await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded, lifetimes.shutDown()]);
     await app.close();
     await files.shutDown();
     supervisors.close();

@@ -23,7 +23,10 @@ export interface Definition {
   seccomp: "default";
   init: boolean;
   network: { mode: "none" };
-  restart: { policy: "never"; maxRetries: number };
+  /** `maxRetries` in a row; null: without an end. */
+  restart: { policy: "never" | "on-failure" | "always"; maxRetries: number | null };
+  /** Whether it is started anew by itself after a reboot of the host that ended it. */
+  autostart: boolean;
   lifetime: { ttlSeconds: number | null; idleSeconds: number | null; onExpiry: "delete" | "stop" };
   labels: Record<string, string>;
 }

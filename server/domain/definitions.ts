@@ -13,10 +13,6 @@ const unsupported = (input: DefinitionInput): InputFault[] => {
   const faults: InputFault[] = [];
   const refuse = (pointer: string, detail: string) => faults.push({ pointer, detail });
   if (input.limits?.diskBytes != null) refuse("/limits/diskBytes", "limits on disk space are not supported yet; leave it out or null");
-  if (input.restart?.policy !== undefined && (input.restart.policy as string) !== "never")
-    refuse("/restart/policy", 'restart policies are not supported yet; only "never"');
-  if (input.lifetime?.ttlSeconds != null) refuse("/lifetime/ttlSeconds", "lifetimes are not supported yet; leave it out or null");
-  if (input.lifetime?.idleSeconds != null) refuse("/lifetime/idleSeconds", "lifetimes are not supported yet; leave it out or null");
   if (input.network?.mode !== undefined && (input.network.mode as string) !== "none")
     refuse("/network/mode", 'networks are not supported yet; only "none"');
   return faults;
@@ -45,6 +41,12 @@ export const commandFaults = ({ command, env, cwd }: Pick<Definition, "command" 
   return faults;
 };
 
+/** A service that is always to run is not given up; a job that fails is, after a few attempts. */
+const restartOf = ({ restart = {} }: DefinitionInput): Definition["restart"] => {
+  const { policy = "never", maxRetries = policy === "always" ? null : 3 } = restart;
+  return { policy, maxRetries };
+};
+
 /**
  * The whole definition: defaults filled in, checked for sense.
  * @param fallbackName the name where the caller gave none
@@ -71,8 +73,13 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     seccomp: "default",
     init: input.init ?? namespaces.pid,
     network: { mode: "none" },
-    restart: { policy: "never", maxRetries: input.restart?.maxRetries ?? 3 },
-    lifetime: { ttlSeconds: null, idleSeconds: null, onExpiry: input.lifetime?.onExpiry ?? "delete" },
+    restart: restartOf(input),
+    autostart: input.autostart ?? false,
+    lifetime: {
+      ttlSeconds: input.lifetime?.ttlSeconds ?? null,
+      idleSeconds: input.lifetime?.idleSeconds ?? null,
+      onExpiry: input.lifetime?.onExpiry ?? "delete",
+    },
     labels: input.labels ?? {},
   };
   const faults = [...commandFaults(definition), ...policy.faults(definition.limits)];

@@ -6,7 +6,7 @@ export const states = ["created", "starting", "running", "paused", "stopping", "
 export type State = (typeof states)[number];
 
 export const verbs = ["start", "stop", "kill", "pause", "resume", "delete"] as const;
-export const facts = ["started", "launch-failed", "exited", "gone", "lost", "rebooted", "deadline"] as const;
+export const facts = ["started", "launch-failed", "exited", "gone", "lost", "rebooted", "deadline", "given-up"] as const;
 export type LifecycleEvent = (typeof verbs)[number] | (typeof facts)[number];
 
 /**
@@ -50,6 +50,8 @@ const atRest = (state: State): Record<LifecycleEvent, Outcome> => ({
   lost: ignore,
   rebooted: ignore,
   deadline: ignore,
+  // Its restarts are used up.
+  "given-up": state === "stopped" ? to("failed") : ignore,
 });
 
 export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, Outcome>>>> = {
@@ -68,6 +70,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     lost: to("failed"),
     rebooted: to("failed"),
     deadline: to("failed"),
+    "given-up": ignore,
   },
   running: {
     start: stay,
@@ -83,6 +86,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     lost: to("failed"),
     rebooted: to("failed"),
     deadline: ignore,
+    "given-up": ignore,
   },
   paused: {
     start: refuse("the sandbox is paused; resume it"),
@@ -98,6 +102,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     lost: to("failed"),
     rebooted: to("failed"),
     deadline: ignore,
+    "given-up": ignore,
   },
   stopping: {
     start: refuse("the sandbox is stopping; start it when it has stopped"),
@@ -113,6 +118,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     lost: to("failed"),
     rebooted: to("failed"),
     deadline: to("failed"),
+    "given-up": ignore,
   },
   stopped: atRest("stopped"),
   failed: atRest("failed"),

@@ -77,6 +77,17 @@ export interface Instance {
   phases: { name: string; microseconds: number }[];
 }
 
+/** What is to happen to a sandbox by itself, and when; null: not at all. */
+export interface Schedule {
+  /** The end of its time to live. */
+  expiresAt: number | null;
+  /** When it has been idle for too long; null also while something is attached to it. */
+  idleAt: number | null;
+  restartAt: number | null;
+  /** Starts by the daemon in a row: since a caller started it, or it ran for a while. */
+  restartCount: number;
+}
+
 /** One stored sandbox. `instance` is not null exactly while something of it may be alive. */
 export interface SandboxRow {
   id: string;
@@ -98,6 +109,7 @@ export interface SandboxRow {
   startedAt: number | null;
   /** When the grace of an order to stop is over; null unless there is one. */
   stopBy: number | null;
+  schedule: Schedule;
 }
 
 export interface SandboxFilter {
@@ -117,6 +129,12 @@ export interface SandboxStore {
   get(id: string): SandboxRow | null;
   /** Writes state, reason and all that changes at run time; the definition is written once, by `insert`. */
   update(row: SandboxRow): void;
+  /** Writes the schedule. */
+  schedule(row: SandboxRow): void;
+  /** Rows of which something is due by now, longest first. */
+  due(now: number, limit: number): SandboxRow[];
+  /** When something is due next after now; null when nothing is. */
+  nextDue(now: number): number | null;
   /** Writes the definition with name and labels, and its generation. @throws DomainError `name-taken` */
   redefine(row: SandboxRow): void;
   remove(id: string): void;

@@ -25,10 +25,11 @@ export class Removals {
     return this.#running.get(id) ?? null;
   }
 
-  remove(id: string): Promise<Receipt> {
+  /** @param cause why: by a caller, or because its lifetime is over */
+  remove(id: string, cause: "deleted" | "expired" = "deleted"): Promise<Receipt> {
     let removal = this.#running.get(id);
     if (removal === undefined) {
-      removal = this.#remove(id).finally(() => {
+      removal = this.#remove(id, cause).finally(() => {
         this.#running.delete(id);
         this.#instances.unclaim(id);
       });
@@ -47,7 +48,7 @@ export class Removals {
     await Promise.all([this.#room.persistence.durable(), this.#removeFiles(id)]);
   }
 
-  async #remove(id: string): Promise<Receipt> {
+  async #remove(id: string, cause: Receipt["reason"]): Promise<Receipt> {
     const began = performance.now();
     await this.#launches.current(id)?.catch(() => {});
     await this.#instances.released(id);
@@ -57,10 +58,11 @@ export class Removals {
       this.#instances.claim(id);
       const outcome = lifecycle[before.state].delete;
       if (outcome.act === "to") enter(this.#room, before, outcome.state, { reason: "stopped-by-user", message: null, stopBy: Date.now() });
+      else if (before.stopBy === null) enter(this.#room, before, before.state, { stopBy: Date.now() });
       await endInstance(this.#room, this.#instances, id, 0);
     }
     const row = need(this.#room, id);
-    const receipt = this.#receipt(row, ran);
+    const receipt = this.#receipt(row, ran, cause);
     this.#room.persistence.transaction(() => {
       this.#room.store.remove(id);
       this.#room.events.append("sandbox.deleted", id, { name: row.name, receipt });
@@ -78,10 +80,10 @@ export class Removals {
     };
   }
 
-  #receipt(row: SandboxRow, ran: boolean): Receipt {
+  #receipt(row: SandboxRow, ran: boolean, reason: Receipt["reason"]): Receipt {
     const nothing = { processes: 0, mounts: 0, cgroups: 0, namespaces: {}, complete: true, remaining: [] };
     const torn = ran && row.receipt !== null ? row.receipt : nothing;
-    return { ...torn, id: row.id, name: row.name, reason: "deleted", files: 0, bytes: 0, durationMs: 0, at: isoTime(Date.now()) };
+    return { ...torn, id: row.id, name: row.name, reason, files: 0, bytes: 0, durationMs: 0, at: isoTime(Date.now()) };
   }
 
   /** The supervisor that is released takes the files along; where there is none, or it failed, the launcher removes them. */

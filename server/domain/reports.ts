@@ -27,6 +27,10 @@ export interface Report {
   namespaces: Record<NamespaceType, NamespaceReport> | null;
   enter: string | null;
   exit: (Omit<Exit, "exitedAt"> & { exitedAt: string }) | null;
+  /** When it ends by itself; null: not at all, and for `idleExpiresAt` also while something is attached to it. */
+  lifetime: { expiresAt: string | null; idleExpiresAt: string | null };
+  /** `count`: restarts in a row; `nextAt`: when it is started again by itself. */
+  restart: { policy: string; count: number; nextAt: string | null };
   phases: { name: string; microseconds: number }[];
   warnings: string[];
   createdAt: string;
@@ -34,6 +38,8 @@ export interface Report {
 }
 
 export const isoTime = (milliseconds: number): string => new Date(milliseconds).toISOString();
+
+const isoOrNull = (milliseconds: number | null): string | null => (milliseconds === null ? null : isoTime(milliseconds));
 
 /**
  * Whether the row's process and inodes may be shown: the main process has not ended and the row is of this boot. A number of
@@ -83,9 +89,15 @@ export const reportOf = (row: SandboxRow, bootId: string, hostInodes: NamespaceI
     namespaces: instance && namespacesOf(row, hostInodes),
     enter: instance && `nsenter --target ${instance.pid} --all --root --wd`,
     exit: row.exit && { ...row.exit, exitedAt: isoTime(row.exit.exitedAt) },
+    lifetime: { expiresAt: isoOrNull(row.schedule.expiresAt), idleExpiresAt: isoOrNull(row.schedule.idleAt) },
+    restart: {
+      policy: row.definition.restart.policy,
+      count: row.schedule.restartCount,
+      nextAt: isoOrNull(row.schedule.restartAt),
+    },
     phases: row.instance?.phases ?? [],
     warnings: namespaceWarnings(row.definition),
     createdAt: isoTime(row.createdAt),
-    startedAt: row.startedAt === null ? null : isoTime(row.startedAt),
+    startedAt: isoOrNull(row.startedAt),
   };
 };

@@ -1,5 +1,6 @@
+import type { Alarm } from "./alarm.ts";
 import { DomainError } from "./errors.ts";
-import type { State } from "./lifecycle.ts";
+import { lifecycle, type State } from "./lifecycle.ts";
 import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type {
@@ -11,10 +12,12 @@ import type {
   RootDirectory,
   SandboxRow,
   SandboxStore,
+  Schedule,
   Supervisors,
 } from "./ports.ts";
 import type { ProcessRecords } from "./process-records.ts";
-import { type Report, reportOf } from "./reports.ts";
+import { isoTime, type Report, reportOf } from "./reports.ts";
+import { scheduleAfter } from "./schedules.ts";
 
 /** What every verb on sandboxes works with. */
 export interface SandboxRoom {
@@ -26,6 +29,7 @@ export interface SandboxRoom {
   roots: RootDirectory;
   measurements: Measurements;
   records: ProcessRecords;
+  alarm: Alarm;
   log: Logger;
   limits: LimitPolicy;
   bootId: string;
@@ -38,7 +42,10 @@ export const need = (room: SandboxRoom, nameOrId: string): SandboxRow => {
   return row;
 };
 
-/** Writes a changed state with its event in one transaction, and gives the row as it is then. Not synced: callers that promise it await `durable()`. */
+/**
+ * Writes a changed state with its event, and what is scheduled with it, in one transaction; gives the row as it is then. Not synced:
+ * callers that promise it await `durable()`.
+ */
 export const enter = (
   room: SandboxRoom,
   row: SandboxRow,
@@ -48,7 +55,11 @@ export const enter = (
 ): SandboxRow => {
   // The caller's row may be from before an await; name and labels can have changed since.
   const now = room.store.get(row.id) ?? row;
-  const next: SandboxRow = { ...now, ...changes, state, since: state === now.state ? now.since : Date.now() };
+  const changed: SandboxRow = { ...now, ...changes, state, since: state === now.state ? now.since : Date.now() };
+  const { schedule, restart } = scheduleAfter(now, changed, Date.now(), Math.random());
+  const next: SandboxRow = { ...changed, schedule };
+  const isGivenUp = restart.kind === "given-up";
+  if (isGivenUp) next.message = `${changed.message ?? "it ended"}; given up after ${restart.count} restarts in a row`;
   room.persistence.transaction(() => {
     room.store.update(next);
     room.events.append(state === now.state ? "sandbox.changed" : `sandbox.${state}`, row.id, {
@@ -56,9 +67,26 @@ export const enter = (
       reason: next.reason,
       ...data,
     });
+    if (!isSame(schedule, now.schedule)) reschedule(room, next);
+    if (restart.kind === "restart")
+      room.events.append("sandbox.restart-scheduled", row.id, { name: next.name, count: restart.count, at: isoTime(restart.at) });
   });
   room.log.debug({ sandbox: row.id, from: now.state, to: state, reason: next.reason }, "sandbox changed its state");
-  return next;
+  const outcome = lifecycle[state]["given-up"];
+  return isGivenUp && outcome.act === "to" ? enter(room, next, outcome.state) : next;
+};
+
+const isSame = (one: Schedule, other: Schedule): boolean =>
+  one.expiresAt === other.expiresAt &&
+  one.idleAt === other.idleAt &&
+  one.restartAt === other.restartAt &&
+  one.restartCount === other.restartCount;
+
+/** Writes what is scheduled, and sets the alarm by it. */
+export const reschedule = (room: SandboxRoom, row: SandboxRow): void => {
+  room.store.schedule(row);
+  const { expiresAt, idleAt, restartAt } = row.schedule;
+  for (const at of [expiresAt, idleAt, restartAt]) if (at !== null) room.alarm.by(at);
 };
 
 export const hostInodes = (room: SandboxRoom): NamespaceInodes | null => room.launcher.lastFacts()?.hostInodes ?? null;

@@ -1,18 +1,20 @@
 import type { DefinitionInput } from "./definition.ts";
 import { completeDefinition, type Scope } from "./definitions.ts";
 import { DomainError } from "./errors.ts";
+import { expire } from "./expiries.ts";
 import { newId } from "./ids.ts";
 import { Instances } from "./instances.ts";
 import { heldOrderOf, Launches, orderOf } from "./launches.ts";
 import { lifecycle, type State } from "./lifecycle.ts";
 import type { LimitPolicy } from "./limits.ts";
 import { setPaused } from "./pauses.ts";
-import type { RootReference, SandboxFilter, SandboxRow } from "./ports.ts";
+import type { RootReference, SandboxFilter, SandboxRow, Schedule } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { type Redefinition, redefine } from "./redefinitions.ts";
 import { Removals } from "./removals.ts";
 import type { Report } from "./reports.ts";
 import { enter, need, reportFor, type SandboxRoom } from "./sandbox-room.ts";
+import { unscheduled } from "./schedules.ts";
 import { Stops } from "./stops.ts";
 
 /** Everything the API does with sandboxes. Each verb is decided by the lifecycle table and done by the class of its name. */
@@ -67,6 +69,7 @@ export class Sandboxes {
       createdAt: now,
       startedAt: null,
       stopBy: null,
+      schedule: unscheduled,
     };
     const insert = (): SandboxRow => {
       this.#room.persistence.transaction(() => {
@@ -112,8 +115,34 @@ export class Sandboxes {
     if (current !== null) return reportFor(this.#room, await current);
     const outcome = this.#decide(row, "start");
     if (outcome !== "starting") return reportFor(this.#room, row);
-    const begin = () => enter(this.#room, row, "starting", { reason: null, message: null, exit: null, receipt: null, startedAt: null });
+    const begin = () => this.#begin(row, unscheduled);
     return reportFor(this.#room, await this.#launches.launch(id, begin, (error) => this.#fail(id, error)));
+  }
+
+  /** Starts one that is due to be started by the daemon. Its lifetime goes on. @throws DomainError of the launch; what follows is scheduled by then */
+  async startDue(id: string): Promise<void> {
+    await this.underWay(id)?.catch(() => {});
+    const row = this.#room.store.get(id);
+    if (row === null || row.schedule.restartAt === null || lifecycle[row.state].start.act !== "to") return;
+    const restartCount = row.schedule.restartCount + 1;
+    const begin = () => {
+      const { schedule } = need(this.#room, id);
+      if (schedule.restartAt === null) throw new DomainError("state-conflict", "the restart was cancelled");
+      return this.#begin(row, { ...schedule, idleAt: null, restartAt: null, restartCount }, { restart: restartCount });
+    };
+    const undo = (error: Error) => {
+      // An attempt that could not even begin is told as one, too.
+      const now = this.#room.store.get(id);
+      if (now !== null && now.schedule.restartAt !== null) begin();
+      return this.#fail(id, error);
+    };
+    await this.#launches.launch(id, begin, undo);
+  }
+
+  /** Ends one whose lifetime is over. */
+  async expire(id: string): Promise<void> {
+    await this.#launches.current(id)?.catch(() => {});
+    await expire(this.#room, this.instances, this.#removals, id);
   }
 
   async stop(nameOrId: string, graceSeconds: number): Promise<Report> {
@@ -159,11 +188,17 @@ export class Sandboxes {
     return this.#launches.current(id) ?? this.#removals.current(id);
   }
 
+  #begin(row: SandboxRow, schedule: Schedule, data = {}): SandboxRow {
+    const nothing = { reason: null, message: null, exit: null, receipt: null, startedAt: null };
+    return enter(this.#room, row, "starting", { ...nothing, schedule }, data);
+  }
+
   async #fail(id: string, error: Error): Promise<void> {
     const row = this.#room.store.get(id);
     const outcome = row && lifecycle[row.state]["launch-failed"];
     if (row === null || outcome?.act !== "to") return;
-    enter(this.#room, row, outcome.state, { reason: "launch-failed", message: error.message, instance: null, bootId: null });
+    const changes = { reason: "launch-failed", message: error.message, instance: null, bootId: null };
+    enter(this.#room, row, outcome.state, changes, { message: error.message });
     await this.#room.persistence.durable();
   }
 

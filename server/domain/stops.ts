@@ -21,13 +21,26 @@ export class Stops {
     await this.#launches.current(id)?.catch(() => {});
     const row = need(this.#room, id);
     const outcome = lifecycle[row.state][verb];
-    if (!maybeAlive(row.state)) return row;
+    if (!maybeAlive(row.state)) return this.#atRest(row);
     const stopBy = Math.min(row.stopBy ?? Number.MAX_SAFE_INTEGER, Date.now() + graceMilliseconds);
     if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null, stopBy });
     else enter(this.#room, row, row.state, { stopBy });
     await endInstance(this.#room, this.#instances, id, graceMilliseconds);
     await this.#room.persistence.durable();
     return need(this.#room, id);
+  }
+
+  /** One that was to be started again, or to be deleted in time, is left as it is from now on. */
+  async #atRest(row: SandboxRow): Promise<SandboxRow> {
+    const { expiresAt, idleAt, restartAt } = row.schedule;
+    if ((expiresAt ?? idleAt ?? restartAt) === null || row.reason === "expired") return row;
+    const message = restartAt === null ? row.message : "its restart was cancelled";
+    const rested = enter(this.#room, row, row.state, {
+      message,
+      schedule: { ...row.schedule, expiresAt: null, idleAt: null, restartAt: null },
+    });
+    await this.#room.persistence.durable();
+    return rested;
   }
 }
 

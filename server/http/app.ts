@@ -30,6 +30,7 @@ import { terminalRoutes } from "./routes/terminal.ts";
 import { watchRoutes } from "./routes/watch.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
 import type { Services } from "./services.ts";
+import { use } from "./use.ts";
 import { validators } from "./validation.ts";
 
 export type App = FastifyInstance;
@@ -105,6 +106,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   bodies(app);
   authorization(app, access);
   idempotency(app, services.idempotency);
+  use(app, services.lifetimes);
   await documentation(app);
   for (const room of routes) await app.register(room(services));
   return app;

@@ -4,6 +4,7 @@ import type { EventLog } from "../domain/events.ts";
 import type { Files } from "../domain/files.ts";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
 import type { Info } from "../domain/info.ts";
+import type { Lifetimes } from "../domain/lifetimes.ts";
 import type { LiveProcesses } from "../domain/live-processes.ts";
 import type { SandboxLogs } from "../domain/logs.ts";
 import type { Measurements } from "../domain/measurements.ts";
@@ -19,6 +20,7 @@ import type { ArchiveLimits } from "./archive-limits.ts";
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
 export interface Services {
   sandboxes: Sandboxes;
+  lifetimes: Lifetimes;
   files: Files;
   archiveLimits: ArchiveLimits;
   roots: Roots;

@@ -22,6 +22,10 @@ interface Stored {
   created_at: number;
   started_at: number | null;
   stop_by: number | null;
+  expires_at: number | null;
+  idle_at: number | null;
+  restart_at: number | null;
+  restart_count: number;
 }
 
 const recentRows = 256;
@@ -54,6 +58,12 @@ const columnsOf = (stored: Stored): Omit<SandboxRow, "definition" | "labels"> =>
   createdAt: stored.created_at,
   startedAt: stored.started_at,
   stopBy: stored.stop_by,
+  schedule: {
+    expiresAt: stored.expires_at,
+    idleAt: stored.idle_at,
+    restartAt: stored.restart_at,
+    restartCount: stored.restart_count,
+  },
 });
 
 export class SandboxTable implements SandboxStore {
@@ -129,6 +139,25 @@ export class SandboxTable implements SandboxStore {
     const { id, state, reason, message, since, exit, instance, bootId, receipt, startedAt, stopBy } = row;
     const values = [state, reason, message, since, json(exit), json(instance), bootId, json(receipt), startedAt, stopBy, id];
     if (this.#database.prepare<unknown[], never>(sql).run(...values).changes > 0) this.#remember(row);
+  }
+
+  schedule(row: SandboxRow): void {
+    const sql = "UPDATE sandboxes SET expires_at = ?, idle_at = ?, restart_at = ?, restart_count = ? WHERE id = ?";
+    const { id, schedule } = row;
+    const values = [schedule.expiresAt, schedule.idleAt, schedule.restartAt, schedule.restartCount, id];
+    if (this.#database.prepare<unknown[], never>(sql).run(...values).changes > 0) this.#remember(row);
+  }
+
+  due(now: number, limit: number): SandboxRow[] {
+    return this.#database
+      .prepare<[number, number], Stored>(`${select} WHERE s.due_at IS NOT NULL AND s.due_at <= ? ORDER BY s.due_at LIMIT ?`)
+      .all(now, limit)
+      .map(rowOf);
+  }
+
+  nextDue(now: number): number | null {
+    const sql = "SELECT min(due_at) AS at FROM sandboxes WHERE due_at IS NOT NULL AND due_at > ?";
+    return this.#database.prepare<[number], { at: number | null }>(sql).get(now)?.at ?? null;
   }
 
   redefine(row: SandboxRow): void {

@@ -97,6 +97,7 @@ const calls: [string, string, unknown?][] = [
   ["GET", "/v1/sandboxes?state=running"],
   ["POST", "/v1/sandboxes/box/pause"],
   ["POST", "/v1/sandboxes/box/resume"],
+  ["POST", "/v1/sandboxes/box/keepalive"],
   ["POST", "/v1/sandboxes/box/restart", { graceSeconds: 0 }],
   ["POST", "/v1/sandboxes/box/stop", { graceSeconds: 0 }],
   ["GET", "/v1/sandboxes/box/receipt"],

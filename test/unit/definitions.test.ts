@@ -47,9 +47,6 @@ test("the hostname is the name unless given", () => {
 
 test.each<[string, DefinitionInput, string]>([
   ["a limit on disk space", { limits: { diskBytes: 1 } }, "/limits/diskBytes"],
-  ["a restart policy", { restart: { policy: "always" as "never" } }, "/restart/policy"],
-  ["a time to live", { lifetime: { ttlSeconds: 1 } }, "/lifetime/ttlSeconds"],
-  ["an idle time", { lifetime: { idleSeconds: 1 } }, "/lifetime/idleSeconds"],
   ["a network", { network: { mode: "nat" as "none" } }, "/network/mode"],
 ])("%s is said to be unsupported, not ignored", (_what, input, pointer) => {
   const error = refusal(input);
@@ -60,11 +57,19 @@ test.each<[string, DefinitionInput, string]>([
 test("neutral values of what is not supported are taken", () => {
   const input: DefinitionInput = {
     limits: { diskBytes: null },
-    restart: { policy: "never" },
-    lifetime: { ttlSeconds: null },
     network: { mode: "none" },
   };
-  expect(complete(input).restart.policy).toBe("never");
+  expect(complete(input)).toMatchObject(input);
+});
+
+test("by itself it neither ends nor starts; a policy has 3 retries, and always has no end", () => {
+  const { restart, autostart, lifetime } = complete({});
+  expect([restart, autostart]).toEqual([{ policy: "never", maxRetries: 3 }, false]);
+  expect(lifetime).toEqual({ ttlSeconds: null, idleSeconds: null, onExpiry: "delete" });
+  expect(complete({ restart: { policy: "on-failure" } }).restart.maxRetries).toBe(3);
+  expect(complete({ restart: { policy: "always" } }).restart.maxRetries).toBeNull();
+  expect(complete({ restart: { policy: "always", maxRetries: 0 } }).restart.maxRetries).toBe(0);
+  expect(complete({ restart: { policy: "on-failure", maxRetries: null } }).restart.maxRetries).toBeNull();
 });
 
 test.each<[string, DefinitionInput, string]>([

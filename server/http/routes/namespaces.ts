@@ -48,6 +48,7 @@ export const namespaceRoutes =
     app.get(
       "/v1/sandboxes/:sandbox/namespaces",
       {
+        config: { looks: true },
         schema: {
           tags: ["namespaces"],
           operationId: "getSandboxNamespaces",

@@ -9,9 +9,9 @@ const tags = ["sandboxes"];
 const pauseCodes = ["state-conflict", "pause-failed", "launcher-unavailable", "idempotency-key-reused"] as const;
 const pauseResponses = { 200: schemas.SandboxReport, ...problemResponses("invalid-request", "sandbox-not-found", ...pauseCodes) };
 
-/** The verbs: start, pause, resume, stop, kill, restart. Each answers the report. */
+/** The verbs: start, pause, resume, keepalive, stop, kill, restart. Each answers the report. */
 export const sandboxLifecycleRoutes =
-  ({ sandboxes }: Services): FastifyPluginAsyncTypebox =>
+  ({ sandboxes, lifetimes }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
     app.post(
       "/v1/sandboxes/:sandbox/start",
@@ -63,6 +63,29 @@ export const sandboxLifecycleRoutes =
         },
       },
       async (request, reply) => tagged(reply, await sandboxes.resume(request.params.sandbox)),
+    );
+
+    app.post(
+      "/v1/sandboxes/:sandbox/keepalive",
+      {
+        config: { looks: true },
+        schema: {
+          tags,
+          operationId: "keepSandboxAlive",
+          summary: "Give it its time to live, and the time it may be idle, anew",
+          description: [
+            "Both count from now on; `lifetime` of the report says until when. A sandbox without a lifetime answers its report. `state-conflict`: it has",
+            "expired, or there is nothing to keep alive.",
+          ].join("\n"),
+          params: schemas.SandboxPath,
+          body: schemas.EmptyBody,
+          response: {
+            200: schemas.SandboxReport,
+            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", "idempotency-key-reused"),
+          },
+        },
+      },
+      async (request, reply) => tagged(reply, await lifetimes.keepAlive(request.params.sandbox)),
     );
 
     app.post(

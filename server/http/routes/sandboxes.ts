@@ -76,6 +76,7 @@ export const sandboxRoutes =
     app.get(
       "/v1/sandboxes/:sandbox",
       {
+        config: { looks: true },
         schema: {
           tags,
           operationId: "getSandbox",
@@ -137,6 +138,7 @@ export const sandboxRoutes =
     app.get(
       "/v1/sandboxes/:sandbox/receipt",
       {
+        config: { looks: true },
         schema: {
           tags,
           operationId: "getSandboxReceipt",

@@ -32,6 +32,7 @@ export const statsRoutes =
     app.get(
       "/v1/sandboxes/:sandbox/stats",
       {
+        config: { looks: true },
         schema: {
           tags: ["sandboxes"],
           operationId: "getSandboxStats",

@@ -71,17 +71,38 @@ export const DefinitionInputBody = Type.Object(
       Type.Object(
         {
           policy: Type.Optional(OneOf(["never", "on-failure", "always"])),
-          maxRetries: Type.Optional(Count(0, 1_000, "Not supported yet.")),
+          maxRetries: Type.Optional(
+            Nullable(Count(0, 1_000, "Restarts in a row before it is given up; null: no limit. By default 3, with `always` null.")),
+          ),
         },
-        strict,
+        {
+          ...strict,
+          description:
+            "What follows when it ends by itself. `on-failure`: not after an exit with 0. Restarts wait 0.2 s, then twice as long each time, at most 60 s, less a random half; a run of 10 s begins a new row.",
+        },
       ),
     ),
+    autostart: Type.Optional(Type.Boolean({ description: "Started anew after a reboot of the host that ended it." })),
     lifetime: Type.Optional(
       Type.Object(
         {
-          ttlSeconds: Type.Optional(Nullable(Count(1, 31_536_000, "Not supported yet."))),
-          idleSeconds: Type.Optional(Nullable(Count(1, 31_536_000, "Not supported yet."))),
-          onExpiry: Type.Optional(OneOf(["delete", "stop"])),
+          ttlSeconds: Type.Optional(
+            Nullable(Count(1, 31_536_000, "Expires so long after its start; restarts by the daemon do not put it off. null: never.")),
+          ),
+          idleSeconds: Type.Optional(
+            Nullable(
+              Count(
+                1,
+                31_536_000,
+                "Expires when nobody used it for so long: no request but for reports, no terminal or stream. null: never.",
+              ),
+            ),
+          ),
+          onExpiry: Type.Optional(
+            OneOf(["delete", "stop"], {
+              description: "delete: also one that ended by itself before. stop: TERM, and KILL after 10 seconds.",
+            }),
+          ),
         },
         strict,
       ),
@@ -124,7 +145,8 @@ export const Definition = Type.Object({
   seccomp: Type.String(),
   init: Type.Boolean(),
   network: Type.Object({ mode: Type.String() }),
-  restart: Type.Object({ policy: Type.String(), maxRetries: Type.Integer() }),
+  restart: Type.Object({ policy: Type.String(), maxRetries: Nullable(Type.Integer()) }),
+  autostart: Type.Boolean(),
   lifetime: Type.Object({ ttlSeconds: Nullable(Type.Integer()), idleSeconds: Nullable(Type.Integer()), onExpiry: Type.String() }),
   labels: Type.Record(Type.String(), Type.String()),
 });

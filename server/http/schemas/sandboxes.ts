@@ -61,6 +61,15 @@ export const SandboxReport = named(
         }),
       ),
       exit: Nullable(Exit),
+      lifetime: Type.Object(
+        { expiresAt: Nullable(Timestamp), idleExpiresAt: Nullable(Timestamp) },
+        { description: "When it expires. The second is null also while a request, terminal or stream uses it." },
+      ),
+      restart: Type.Object({
+        policy: Type.String(),
+        count: Type.Integer({ description: "Starts by the daemon in a row." }),
+        nextAt: Nullable({ ...Timestamp, description: "When it is started again by itself." }),
+      }),
       phases: Type.Array(Type.Object({ name: Type.String(), microseconds: Type.Integer() })),
       warnings: Type.Array(Type.String()),
       createdAt: Timestamp,
