@@ -44,7 +44,7 @@ describe("POST /v1/sandboxes?start=true with {}", () => {
         hostname: name,
         tty: false,
         namespaces: { mount: true, uts: true, ipc: true, net: true, pid: true, user: true, cgroup: true, time: false },
-        limits: { memoryBytes: null, cpus: null, pids: 512, diskBytes: null, openFiles: 1024, outputBytes: 1_048_576 },
+        limits: { memoryBytes: null, cpus: null, cpuWeight: 100, pids: 512, diskBytes: null, openFiles: 1024, outputBytes: 1_048_576 },
         capabilities: [],
         seccomp: "default",
         init: true,
