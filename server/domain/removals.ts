@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Instances } from "./instances.ts";
 import type { Launches } from "./launches.ts";
 import { lifecycle, maybeAlive } from "./lifecycle.ts";
@@ -6,6 +7,10 @@ import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
+
+/** How often the removal of files is tried, and the milliseconds in between. */
+const removeAttempts = 20;
+const removePause = 100;
 
 /** Deletes sandboxes, whatever state they are in. */
 export class Removals {
@@ -97,13 +102,21 @@ export class Removals {
     return this.#removeFiles(id);
   }
 
-  /** Null when they could not be removed: the row is gone by then, and the next start of the daemon sweeps what is left. */
+  /**
+   * Tried for a while: what a supervisor leaves that was killed in the middle of a launch may just be being cleaned up.
+   * Null when they could not be removed: the row is gone by then, and the next start of the daemon sweeps what is left.
+   */
   async #removeFiles(id: string): Promise<RemovedFiles | null> {
-    try {
-      return await this.#room.launcher.remove(id);
-    } catch (error) {
-      this.#room.log.error({ sandbox: id, err: error }, "the files of a deleted sandbox could not be removed");
-      return null;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#room.launcher.remove(id);
+      } catch (error) {
+        if (attempt < removeAttempts) await sleep(removePause, null, { ref: false });
+        else {
+          this.#room.log.error({ sandbox: id, err: error }, "the files of a deleted sandbox could not be removed");
+          return null;
+        }
+      }
     }
   }
 }
