@@ -1,7 +1,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { isAlive, statusLine, until } from "../fixtures/processes.ts";
+import { commandLine, isAlive, statusLine, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 import { TerminalClient } from "../fixtures/terminal-client.ts";
 
@@ -28,7 +28,7 @@ describe("a bash in a terminal", () => {
     view.type("sleep 100\r");
     await view.shows(/sleep 100\r\n/);
     const sleeper = await until("the sleep", () =>
-      daemon.pidsInside({ process: { pid } }).find((each) => readFileSync(`/proc/${each}/cmdline`, "utf8").startsWith("sleep\u0000100")),
+      daemon.pidsInside({ process: { pid } }).find((each) => commandLine(each).join(" ") === "sleep 100"),
     );
     expect(statusLine(sleeper, "State")).toMatch(/^S/);
     view.type("\x1a");
