@@ -1,4 +1,4 @@
-import type { LogOutput, LogPosition, LogRecord, LogSource } from "./log-ports.ts";
+import { LogDroppedError, type LogOutput, type LogPosition, type LogRecord, type LogSource } from "./log-ports.ts";
 import { type OutputChunk, OutputDroppedError, type ProcessRow } from "./process.ts";
 
 /** The records of one process in the log: where its last run begins, and the numbers of its first record and of the one after its last. */
@@ -26,10 +26,19 @@ export class EndedOutput {
     this.#row = row;
   }
 
-  /** What comes after a record; null when nothing of the process is kept. @throws OutputDroppedError */
-  async chunk(asked: number | "held"): Promise<OutputChunk | null> {
+  /** What comes after a record. @throws OutputDroppedError */
+  async chunk(asked: number | "held"): Promise<OutputChunk> {
+    try {
+      return await this.#chunk(asked);
+    } catch (error) {
+      // A run that was begun meanwhile has taken its place.
+      throw error instanceof LogDroppedError ? new OutputDroppedError(null) : error;
+    }
+  }
+
+  async #chunk(asked: number | "held"): Promise<OutputChunk> {
     this.#extent ??= await this.#find();
-    if (this.#extent === null) return null;
+    if (this.#extent === null) throw new OutputDroppedError(null);
     const { begin, first, next } = this.#extent;
     const after = asked === "held" ? first - 1 : asked;
     if (after < first - 1) throw new OutputDroppedError(first);

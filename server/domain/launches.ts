@@ -108,12 +108,11 @@ export class Launches {
       throw error;
     }
     this.#room.measurements.launched(launched.value.phases);
-    const now = Date.now();
     const running = enter(
       this.#room,
       row,
       "running",
-      { instance: launched.value, bootId: this.#room.bootId, startedAt: now },
+      { instance: launched.value, bootId: this.#room.bootId, startedAt: launched.value.startedAt },
       { pid: launched.value.pid },
     );
     this.#instances.follow(id);

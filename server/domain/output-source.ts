@@ -1,10 +1,7 @@
 import { EndedOutput } from "./ended-output.ts";
 import { DomainError } from "./errors.ts";
-import { LogDroppedError } from "./log-ports.ts";
-import type { OutputChunk, OutputRequest } from "./process.ts";
+import { type OutputChunk, OutputDroppedError, type OutputRequest } from "./process.ts";
 import type { Found, ProcessFinder } from "./process-finder.ts";
-
-const sayNobodyHolds = new Set(["launcher-unavailable", "process-not-found"]);
 
 /** Where the output of one process comes from: its supervisor while that lives, and the log of its sandbox afterwards. */
 export class OutputSource {
@@ -18,33 +15,18 @@ export class OutputSource {
     this.#ended = new EndedOutput(finder.log, found.row);
   }
 
-  /** Whether the supervisor is asked: it may then be there again a moment after it was not. */
-  isLive(): boolean {
-    return this.#finder.isHeld(this.#found);
-  }
-
-  /** @throws OutputDroppedError, DomainError `launcher-unavailable` when neither has anything (now, where `isLive`) */
+  /** @throws OutputDroppedError, DomainError `launcher-unavailable` where the supervisor should be there and does not answer */
   async chunk(request: OutputRequest): Promise<OutputChunk> {
     const { sandboxId, id } = this.#found.row;
-    if (!this.isLive()) return this.#ofLog(request);
     try {
-      return await this.#finder.supervisors.output(sandboxId, id, request);
+      if (this.#finder.isHeld(this.#found)) return await this.#finder.supervisors.output(sandboxId, id, request);
     } catch (error) {
-      const isUnknown = error instanceof DomainError && sayNobodyHolds.has(error.code);
-      // It ended in between; or it is a later one, which knows nothing of this process.
-      if (isUnknown && (error.code === "process-not-found" || !this.isLive())) return this.#ofLog(request);
-      throw error;
+      // A later run's supervisor knows nothing of this process; or the sandbox has ended in between.
+      const isUnknown = error instanceof DomainError && error.code === "process-not-found";
+      const isEnded = error instanceof DomainError && error.code === "launcher-unavailable" && !this.#finder.isHeld(this.#found);
+      if (!isUnknown && !isEnded) throw error;
     }
-  }
-
-  async #ofLog({ after }: OutputRequest): Promise<OutputChunk> {
-    const chunk = this.#finder.isLastRun(this.#found) ? await this.#ended.chunk(after).catch(nothingWhereDropped) : null;
-    if (chunk === null) throw new DomainError("launcher-unavailable", "the sandbox has ended");
-    return chunk;
+    if (!this.#finder.isLastRun(this.#found)) throw new OutputDroppedError(null);
+    return this.#ended.chunk(request.after);
   }
 }
-
-const nothingWhereDropped = (error: unknown): null => {
-  if (error instanceof LogDroppedError) return null;
-  throw error;
-};

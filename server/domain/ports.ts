@@ -127,7 +127,7 @@ export interface SandboxStore {
   /** By id, else by name. */
   find(nameOrId: string): SandboxRow | null;
   get(id: string): SandboxRow | null;
-  /** Writes state, reason and all that changes at run time; the definition is written once, by `insert`. */
+  /** Writes state, reason and all that changes at run time; the definition is for `insert` and `redefine`. */
   update(row: SandboxRow): void;
   /** Writes the schedule. */
   schedule(row: SandboxRow): void;

@@ -134,9 +134,9 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
         return await this.#unlessAborted(this.#ask(this.#after, true));
       } catch (error) {
         if (error instanceof OutputDroppedError) return { kind: "gap", first: error.first };
+        // The connection may be made anew, or the supervisor be found to be lost: then the log is what is left.
         const isLost = error instanceof DomainError && error.code === "launcher-unavailable";
-        // The connection may be made anew, or the log be left when its supervisor is found to be lost.
-        if (!isLost || !this.#source.isLive() || attempt === reconnectAttempts) return { kind: "gap", first: null };
+        if (!isLost || attempt === reconnectAttempts) return { kind: "gap", first: null };
         await this.#unlessAborted(sleep(reconnectMilliseconds, null, { ref: false }));
         if (this.#signal.aborted) return null;
       }
@@ -170,12 +170,9 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
   }
 
   #dropped(error: unknown): unknown {
-    const first = error instanceof OutputDroppedError ? error.first : null;
-    const isGone = error instanceof DomainError && error.code === "launcher-unavailable" && !this.#source.isLive();
-    const isForgotten = error instanceof DomainError && error.code === "process-not-found";
-    if (first === null && !isGone && !isForgotten) return error;
+    if (!(error instanceof OutputDroppedError)) return error;
     const exit = this.#finder.current(this.#found.row)?.exit ?? null;
-    const detail = first === null ? "no output of the process is held any more" : `output before the record ${first} is held no more`;
-    return new DomainError("output-dropped", detail, { members: { first, exit: exit && exitReport(exit) }, cause: error });
+    const members = { first: error.first, exit: exit && exitReport(exit) };
+    return new DomainError("output-dropped", error.message, { members, cause: error });
   }
 }

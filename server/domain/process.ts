@@ -120,12 +120,12 @@ export interface OutputRequest {
   wait: boolean;
 }
 
-/** The record after the one that was named is held no more. */
+/** The record after the one that was named is held no more. `first`: the first that is; null: nothing of the process is held. */
 export class OutputDroppedError extends Error {
-  readonly first: number;
+  readonly first: number | null;
 
-  constructor(first: number) {
-    super(`output before the record ${first} is held no more`);
+  constructor(first: number | null) {
+    super(first === null ? "no output of the process is held any more" : `output before the record ${first} is held no more`);
     this.first = first;
   }
 }

@@ -106,7 +106,7 @@ export class Processes {
         after = records.at(-1)?.seq ?? after;
         if (records.length === 0 || after + 1 >= next) return collector.result(dropped);
       } catch (error) {
-        if (!(error instanceof OutputDroppedError) || ++attempts > collectAttempts) return null;
+        if (!(error instanceof OutputDroppedError) || error.first === null || ++attempts > collectAttempts) return null;
         after = error.first - 1;
       }
     }

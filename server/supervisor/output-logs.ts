@@ -47,6 +47,7 @@ export class OutputLogs implements LogSource {
   }
 
   async isBoundary(sandboxId: string, { segment, offset }: LogPosition): Promise<boolean> {
+    if (offset === 0) return (await this.#numbers(sandboxId)).includes(segment);
     for (let at: LogPosition = { segment, offset: 0 }; ; ) {
       if (at.offset === offset) return true;
       const records = await this.#read(sandboxId, at);

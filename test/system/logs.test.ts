@@ -1,6 +1,6 @@
 /** The log of a sandbox: what its supervisor keeps on disk, through the API. The witness is what the processes were told to write. */
 import { createHash } from "node:crypto";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
@@ -71,6 +71,29 @@ it("has what all processes wrote, in one order, and how they ended; and keeps it
     { seq: 1, data: "begin\n" },
     { seq: 2, exit: { signal: "SIGKILL" } },
   ]);
+});
+
+it("has what commands wrote that ended at once, and so has their output", async () => {
+  const names = Array.from({ length: 30 }, (_, index) => `quick-${index}`);
+  await Promise.all(names.map((name) => host.run({ name, command: bash("echo quick; exit 6") })));
+  for (const name of names) {
+    await host.reaches(name, "stopped");
+    const output = linesOf((await host.request("GET", `/v1/sandboxes/${name}/processes/main/output`)).text);
+    expect(output, name).toMatchObject([
+      { seq: 1, data: "quick\n" },
+      { seq: 2, exit: { code: 6 } },
+    ]);
+  }
+});
+
+it("has the output of a process of an earlier run, while another runs", async () => {
+  const { id } = await host.run({ name: "box" });
+  const { body } = await exec("box", "echo earlier");
+  await host.request("POST", `/v1/sandboxes/${id}/restart`, { graceSeconds: 0 });
+  const path = `/v1/sandboxes/${id}/processes/${body.id}/output`;
+  expect(linesOf((await host.request("GET", path)).text)).toMatchObject([{ data: "earlier\n" }, { exit: { code: 0 } }]);
+  rmSync(directory(id), { recursive: true });
+  expect(expectProblem(await host.request("GET", path), 410)).toMatchObject({ code: "output-dropped", first: null, exit: { code: 0 } });
 });
 
 it("leaves a look at the files of a stopped sandbox out, which needs a process of its own", async () => {

@@ -83,6 +83,7 @@ test("a place where no record ended is refused, and one that is kept no more is 
   writer.append(1, out("one"), out("two", 2));
   writer.append(2, out("three", 3));
   await expect(open({ after: { segment: 1, offset: 30 } })).rejects.toMatchObject({ code: "invalid-request" });
+  await expect(open({ after: { segment: 9, offset: 0 } })).rejects.toMatchObject({ code: "invalid-request" });
   await expect(open({ after: { segment: 9, offset: 31 } })).rejects.toMatchObject({ code: "invalid-request" });
   writer.drop(1);
   await expect(open({ after: { segment: 1, offset: 31 } })).rejects.toMatchObject({ code: "logs-dropped", members: { first: "2-0" } });
@@ -159,7 +160,7 @@ const row = (startedAt: number, id = "main") => ({ id, sandboxId: "box", started
 const outputs = async (startedAt: number, after: number | "held" = 0, id = "main") => {
   const ended = new EndedOutput(source, row(startedAt, id));
   const chunk = await ended.chunk(after);
-  return chunk && { ...chunk, records: chunk.records.map(({ seq, bytes }) => `${seq} ${bytes}`) };
+  return { ...chunk, records: chunk.records.map(({ seq, bytes }) => `${seq} ${bytes}`) };
 };
 
 test("the output of a process is that of its last run alone", async () => {
@@ -169,8 +170,8 @@ test("the output of a process is that of its last run alone", async () => {
   expect(await outputs(0, 0, "p1")).toMatchObject({ records: ["1 exec"], next: 2 });
   expect(await outputs(9_000, 1)).toMatchObject({ records: [], next: 2 });
   // The run after that left nothing: it was lost before it wrote.
-  expect(await outputs(10_000)).toBeNull();
-  expect(await outputs(0, 0, "nobody")).toBeNull();
+  await expect(outputs(10_000)).rejects.toEqual(new OutputDroppedError(null));
+  await expect(outputs(0, 0, "nobody")).rejects.toEqual(new OutputDroppedError(null));
 });
 
 test("the output that is kept begins where it begins, and a hole in it is told", async () => {

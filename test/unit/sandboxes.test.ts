@@ -24,6 +24,8 @@ test("create with start gives a running report; its end by itself gives the true
   const { id, process: main, namespaces } = await sandboxes.create({ name: "a" }, true, "admin");
   expect(main?.pid).toBe(1001);
   expect(namespaces?.net).toEqual({ inode: 103, hostInode: 4, isolated: true, path: "/proc/1001/ns/net" });
+  // When it began is the supervisor's to say: what it wrote since is what this run wrote.
+  expect(made.room.store.get(id)?.startedAt).toBe(made.host.alive.get(id)?.startedAt);
   made.host.end(id, exited(7));
   const report = sandboxes.get("a");
   expect(report.status).toMatchObject({ state: "stopped", reason: "exited" });
