@@ -13,6 +13,7 @@
 enum mark { MARK_MOUNTED, MARK_PIVOTED, MARK_DROPPED, MARK_COUNT };
 struct order {
   uint32_t length;
+  uint32_t slot_taken;         /* 1 and the slot, once its cgroups are made: whoever cleans up after a supervisor must not take another's */
   uint64_t marks[MARK_COUNT]; /* when the shell got so far (now_us); 0: it did not */
   char body[WIRE_BODY_LIMIT];
 };

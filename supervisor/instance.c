@@ -131,6 +131,7 @@ int instance_prepare(struct instance *instance, const struct host *host, unsigne
   };
   if (cgroup_make(&instance->cgroup, &host->cgroups, slot, failure) < 0)
     return -1;
+  instance->order->slot_taken = instance->cgroup.slot + 1;
   instance->uid_base = isolate & NS_BIT(NS_USER) ? host->id_base + instance->cgroup.slot * ID_RANGE : 0;
   if (channel_open(&instance->channel, &shell.channel) < 0)
     fail(failure, LAYER_SUPERVISOR, "open pipes");

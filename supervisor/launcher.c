@@ -45,6 +45,7 @@ struct child {
   struct watch control;
   struct order *order;
   struct peer *asker; /* NULL: nobody, or gone */
+  bool undoing; /* a worker that cleans up after a launch: what the asker hears is that it failed */
   uint32_t request, reply_type;
   unsigned slot;
   char id[65];
@@ -78,6 +79,11 @@ static void child_free(struct child *child) {
   loop_close(&child->launcher->loop, &child->control);
   drop_order(child);
   free(child);
+}
+
+/* What its cgroup has taken; -1: none was made. An order is held from before that until the launch is answered. */
+static long slot_of(const struct child *child) {
+  return child->order ? (long)child->order->slot_taken - 1 : (long)child->slot;
 }
 
 static void reply(struct child *child, struct frame *frame) {
@@ -131,6 +137,8 @@ static void control_ready(struct watch *watch, uint32_t events) {
       if (child->state == LAUNCHING && header->type == LAUNCHED)
         child->state = SUPERVISING;
     }
+    if (child->undoing)
+      frame_free(&frame), frame_error(&frame, child->request, "launch-failed", "the supervisor ended during the launch");
     reply(child, &frame);
     drop_order(child);
     if (child->launcher->refill_after_us < now_us() + REFILL_IDLE_US)
@@ -392,7 +400,7 @@ static void launch(struct launcher *launcher, struct peer *peer, uint32_t reques
 static int open_supervisor(const struct launcher *launcher, unsigned slot, const char *id) {
   char name[80];
   for (const struct child *child = launcher->children; child; child = child->next)
-    if (child->state != WORKING && child->slot == slot)
+    if (child->state != WORKING && slot_of(child) == (long)slot)
       return (int)syscall(SYS_pidfd_open, child->pid, 0);
   snprintf(name, sizeof name, "%s.sock", id);
   pid_t pid = server_pid(launcher->host->sockets, name);
@@ -402,24 +410,27 @@ static int open_supervisor(const struct launcher *launcher, unsigned slot, const
   return pidfd;
 }
 
-/* A worker for CLEAN (`slot`) or REMOVE (-1). `peer` may be NULL: the launcher's own wish. */
-static void start_worker(struct launcher *launcher, struct peer *peer, uint32_t request, long slot, const char *id) {
+/* A worker for CLEAN (`slot`) or REMOVE (-1). `peer` may be NULL: the launcher's own wish. Answers NULL where none could be started. */
+static struct child *start_worker(struct launcher *launcher, struct peer *peer, uint32_t request, long slot, const char *id) {
   int control;
   struct child *child = fork_child(launcher, NULL, &control);
   if (child) {
     child->state = WORKING;
     child->asker = peer;
     child->request = request;
-    return;
+    return child;
   }
-  if (control < 0 && peer)
-    refuse(peer, request, "failed", strerror(errno));
   if (control < 0)
-    return;
+    return NULL;
   process_title("worker", id);
   if (slot >= 0)
     clean(launcher, control, (unsigned)slot, id);
   remove_files(launcher, control, id);
+}
+
+static void ask_worker(struct launcher *launcher, struct peer *peer, uint32_t request, long slot, const char *id) {
+  if (!start_worker(launcher, peer, request, slot, id))
+    refuse(peer, request, "failed", strerror(errno));
 }
 
 static bool socket_exists(const struct launcher *launcher, const char *id) {
@@ -450,13 +461,13 @@ static void handle(struct server *server, struct peer *peer, const struct wire_h
     else if (supervisor >= 0)
       refuse(peer, header->request, "running", "a supervisor holds this slot");
     if (supervisor < 0 || fields_number(fields, "force", 0))
-      start_worker(launcher, peer, header->request, slot, id);
+      ask_worker(launcher, peer, header->request, slot, id);
     fd_close(&supervisor);
   } else if (header->type == REMOVE && fields_check(fields, remove_rules, error)) {
     if (socket_exists(launcher, id))
       refuse(peer, header->request, "running", "a supervisor holds these files");
     else
-      start_worker(launcher, peer, header->request, -1, id);
+      ask_worker(launcher, peer, header->request, -1, id);
   } else
     refuse(peer, header->request, "invalid", error);
 }
@@ -470,6 +481,16 @@ static void peer_closed(struct server *server, struct peer *peer) {
 
 /* ---- the ends of children, and our own ---- */
 
+/* Whoever waits for its launch is answered when all of that is undone. */
+static void clean_after(struct child *child) {
+  long slot = slot_of(child);
+  struct child *worker = slot < 0 ? NULL : start_worker(child->launcher, child->asker, child->request, slot, child->id[0] ? child->id : "none");
+  if (!worker)
+    return;
+  worker->undoing = true;
+  child->asker = NULL;
+}
+
 static void child_ended(struct child *child, int status) {
   struct launcher *launcher = child->launcher;
   struct frame frame;
@@ -477,14 +498,15 @@ static void child_ended(struct child *child, int status) {
     control_ready(&child->control, EPOLLIN);
   bool orderly = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   if (!orderly && child->state != WORKING) {
-    log_line(50, "supervisor %d (%s) of slot %u ended by %s %d; its sandbox is cleaned", (int)child->pid, child->id[0] ? child->id : "ready", child->slot,
+    log_line(50, "supervisor %d (%s) of slot %ld ended by %s %d; its sandbox is cleaned", (int)child->pid, child->id[0] ? child->id : "ready", slot_of(child),
              WIFSIGNALED(status) ? "signal" : "exit", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     if (child->state == PREPARING || child->state == READY)
       launcher->refill_after_us = now_us() + REFILL_PAUSE_US / 10;
-    start_worker(launcher, NULL, 0, child->slot, child->id[0] ? child->id : "none");
+    clean_after(child);
   }
   if (child->asker) {
-    frame_error(&frame, child->request, child->state == LAUNCHING ? "launch-failed" : "failed", "the process that should answer ended");
+    bool launch = child->state == LAUNCHING || child->undoing;
+    frame_error(&frame, child->request, launch ? "launch-failed" : "failed", "the process that should answer ended");
     reply(child, &frame);
   }
   child_free(child);

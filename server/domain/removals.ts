@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { DomainError } from "./errors.ts";
 import type { Instances } from "./instances.ts";
 import type { Launches } from "./launches.ts";
 import { lifecycle, maybeAlive } from "./lifecycle.ts";
@@ -8,7 +9,7 @@ import { isoTime } from "./reports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
 
-/** How often the removal of files is tried, and the milliseconds in between. */
+/** How often a launcher is asked to remove files, and the milliseconds in between. */
 const removeAttempts = 20;
 const removePause = 100;
 
@@ -103,15 +104,16 @@ export class Removals {
   }
 
   /**
-   * Tried for a while: what a supervisor leaves that was killed in the middle of a launch may just be being cleaned up.
-   * Null when they could not be removed: the row is gone by then, and the next start of the daemon sweeps what is left.
+   * A launcher that is just being replaced is asked again. Null when they could not be removed: the row is gone by then, and the next start
+   * of the daemon sweeps what is left.
    */
   async #removeFiles(id: string): Promise<RemovedFiles | null> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#room.launcher.remove(id);
       } catch (error) {
-        if (attempt < removeAttempts) await sleep(removePause, null, { ref: false });
+        const isReplaced = error instanceof DomainError && error.code === "launcher-unavailable";
+        if (isReplaced && attempt < removeAttempts) await sleep(removePause, null, { ref: false });
         else {
           this.#room.log.error({ sandbox: id, err: error }, "the files of a deleted sandbox could not be removed");
           return null;
