@@ -28,7 +28,7 @@ static void make_directories(const struct instance *instance) {
 /* overlayfs leaves an empty "work" in the work directory; what the command wrote is the check's one file and mount points. */
 static void remove_directories(const struct instance *instance) {
   char path[64];
-  static const char *const parts[] = {"/upper", "/work/work", "/work", ""};
+  static const char *const parts[] = {"/upper", "/work" "/work", "/work", ""};
   snprintf(path, sizeof path, "%s/upper/file", instance->label);
   unlink(path);
   for (unsigned i = 0; i < 4; i++) {

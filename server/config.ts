@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { limitNames, type SomeLimits } from "./domain/limits.ts";
+import { limitBounds, limitNames, type SomeLimits } from "./domain/limits.ts";
 
 /** Where TCP is listened to. `host` is a literal address or `localhost`. */
 export interface ListenAddress {
@@ -98,16 +98,6 @@ const wholeNumber = (flag: string, text: string, low: number, high: number): num
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (!(number >= low && number <= high)) throw new ConfigError(`--${flag} takes a whole number from ${low} to ${high}, not "${text}"`);
   return number;
-};
-
-/** The same bounds as in a definition (http/schemas/definitions.ts). */
-const limitBounds: Record<(typeof limitNames)[number], [number, number]> = {
-  memoryBytes: [1_048_576, 2 ** 46],
-  cpus: [0.01, 1_024],
-  cpuWeight: [1, 10_000],
-  pids: [1, 4_194_304],
-  openFiles: [8, 1_048_576],
-  outputBytes: [4_096, 67_108_864],
 };
 
 const limitList = (flag: string, text: string): SomeLimits => {

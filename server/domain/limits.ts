@@ -7,6 +7,16 @@ export const limitNames = ["memoryBytes", "cpus", "cpuWeight", "pids", "openFile
 /** What one daemon sets in the place of the usual: by name, null for no limit. */
 export type SomeLimits = Partial<Pick<Limits, (typeof limitNames)[number]>>;
 
+/** The least and the most of each that anybody may ask for. */
+export const limitBounds: Readonly<Record<(typeof limitNames)[number], readonly [number, number]>> = {
+  memoryBytes: [1_048_576, 2 ** 46],
+  cpus: [0.01, 1_024],
+  cpuWeight: [1, 10_000],
+  pids: [1, 4_194_304],
+  openFiles: [8, 1_048_576],
+  outputBytes: [4_096, 67_108_864],
+};
+
 const usual: Limits = {
   memoryBytes: null,
   cpus: null,

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
+import type { FastifyReply } from "fastify";
 import type { OutputRecord } from "../domain/process.ts";
 import type { OutputPiece } from "../domain/process-reading.ts";
 import { exitReport } from "../domain/process-reports.ts";
@@ -27,6 +28,10 @@ const lastText = (piece: Exclude<OutputPiece, { kind: "records" }>): string =>
     ? JSON.stringify({ gap: { first: piece.first } })
     : JSON.stringify({ seq: piece.seq, exit: piece.exit && exitReport(piece.exit) });
 
+/** One of the Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
+export const eventText = (name: string, data: string, id: string | number | null = null): string =>
+  `${id === null ? "" : `id: ${id}\n`}event: ${name}\ndata: ${data}\n\n`;
+
 /** One JSON object a line; an empty line now and then. */
 export const ndjson: OutputFormat = {
   mediaType: "application/x-ndjson",
@@ -40,10 +45,8 @@ export const serverSentEvents: OutputFormat = {
   mediaType: "text/event-stream",
   keepAlive: ":\n\n",
   bodyOf: (piece) => {
-    if (piece.kind === "records")
-      return piece.records.map((record) => `id: ${record.seq}\nevent: output\ndata: ${recordText(record)}\n\n`).join("");
-    const id = piece.kind === "exit" ? `id: ${piece.seq}\n` : "";
-    return `${id}event: ${piece.kind}\ndata: ${lastText(piece)}\n\n`;
+    if (piece.kind === "records") return piece.records.map((record) => eventText("output", recordText(record), record.seq)).join("");
+    return eventText(piece.kind, lastText(piece), piece.kind === "exit" ? piece.seq : null);
   },
 };
 
@@ -58,9 +61,12 @@ export const rawBytes: OutputFormat = {
   },
 };
 
-/** The format that fits an Accept header best; NDJSON by default. */
-export const formatOf = (accept: string | undefined): OutputFormat =>
-  [serverSentEvents, rawBytes].find(({ mediaType }) => accept?.includes(mediaType)) ?? ndjson;
+/** The first of the formats that an Accept header names. */
+export const acceptedFormat = <Piece>(
+  accept: string | undefined,
+  formats: readonly OutputFormat<Piece>[],
+  byDefault: OutputFormat<Piece>,
+): OutputFormat<Piece> => formats.find(({ mediaType }) => accept?.includes(mediaType)) ?? byDefault;
 
 /** Pulls a piece only when the one before it has been written to the socket: a reader that stalls holds one piece here, and no more. */
 export class OutputBody<Piece = OutputPiece> extends Readable {
@@ -112,3 +118,14 @@ export class OutputBody<Piece = OutputPiece> extends Readable {
     done(error);
   }
 }
+
+/** Answers with the pieces, as they come. */
+export const sendPieces = <Piece>(
+  reply: FastifyReply,
+  pieces: AsyncIterator<Piece, undefined>,
+  format: OutputFormat<Piece>,
+): FastifyReply =>
+  reply
+    .type(format.mediaType)
+    .headers({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
+    .send(new OutputBody(pieces, format));

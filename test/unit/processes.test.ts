@@ -10,7 +10,7 @@ import { ProcessRecords } from "../../server/domain/process-records.ts";
 import { collectedBytes, OutputCollector } from "../../server/domain/process-results.ts";
 import { Sandboxes } from "../../server/domain/sandboxes.ts";
 import { signalNumber } from "../../server/domain/signals.ts";
-import { formatOf, ndjson, rawBytes, serverSentEvents } from "../../server/http/output-stream.ts";
+import { acceptedFormat, ndjson, rawBytes, serverSentEvents } from "../../server/http/output-stream.ts";
 import { ProcessTable } from "../../server/store/processes.ts";
 import { reportedProcessOf } from "../../server/supervisor/replies.ts";
 import { makeRoom } from "../fixtures/sandbox-room.ts";
@@ -230,7 +230,9 @@ describe("output on the wire", () => {
   });
 
   test("comes in the form that is accepted", () => {
-    const formats = [undefined, "*/*", "text/event-stream", "application/octet-stream", "application/x-ndjson"].map(formatOf);
+    const formats = [undefined, "*/*", "text/event-stream", "application/octet-stream", "application/x-ndjson"].map((accept) =>
+      acceptedFormat(accept, [serverSentEvents, rawBytes], ndjson),
+    );
     expect(formats).toEqual([ndjson, ndjson, serverSentEvents, rawBytes, ndjson]);
   });
 

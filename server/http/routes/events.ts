@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import type { EventPiece, StoredEvent } from "../../domain/events.ts";
 import { abortedBy } from "../departures.ts";
 import { lastEventId } from "../last-event-id.ts";
-import { OutputBody, type OutputFormat } from "../output-stream.ts";
+import { acceptedFormat, eventText, type OutputFormat, sendPieces } from "../output-stream.ts";
 import { EventLine, EventsQuery } from "../schemas/events.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -28,8 +28,8 @@ const serverSentEvents: OutputFormat<EventPiece> = {
   keepAlive: ":\n\n",
   bodyOf: (piece) =>
     piece.kind === "gap"
-      ? `event: gap\ndata: ${gapText(piece.first)}\n\n`
-      : piece.events.map((event) => `id: ${event.id}\nevent: ${event.type}\ndata: ${textOf(event)}\n\n`).join(""),
+      ? eventText("gap", gapText(piece.first))
+      : piece.events.map((event) => eventText(event.type, textOf(event), event.id)).join(""),
 };
 
 export const eventRoutes =
@@ -58,14 +58,13 @@ export const eventRoutes =
       },
       async (request, reply) => {
         const { after, follow, sandbox, type, limit = Number.POSITIVE_INFINITY } = request.query;
-        const format = request.headers.accept?.includes(serverSentEvents.mediaType) ? serverSentEvents : ndjson;
-        const from = lastEventId(request.headers["last-event-id"]) ?? (after === undefined ? undefined : Number(after));
-        const pieces = eventLog.open({ after: from, follow, sandbox, types: type?.split(",") ?? [], limit }, abortedBy(reply));
-        return reply
-          .type(format.mediaType)
-          .header("cache-control", "no-store")
-          .header("x-content-type-options", "nosniff")
-          .send(new OutputBody(pieces, format) as never);
+        const format = acceptedFormat(request.headers.accept, [serverSentEvents], ndjson);
+        const from = lastEventId(request.headers["last-event-id"]) ?? after;
+        const pieces = eventLog.open(
+          { after: from === undefined ? undefined : Number(from), follow, sandbox, types: type?.split(",") ?? [], limit },
+          abortedBy(reply),
+        );
+        return sendPieces(reply as never, pieces, format) as never;
       },
     );
   };

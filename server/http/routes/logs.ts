@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
-import { DomainError } from "../../domain/errors.ts";
 import type { LogPosition, LogRecord } from "../../domain/log-ports.ts";
 import { type LogPiece, positionText } from "../../domain/logs.ts";
 import type { OutputStream } from "../../domain/process.ts";
 import { abortedBy } from "../departures.ts";
-import { dataText, OutputBody, type OutputFormat } from "../output-stream.ts";
+import { lastEventId } from "../last-event-id.ts";
+import { acceptedFormat, dataText, eventText, type OutputFormat, sendPieces } from "../output-stream.ts";
 import { LogLine, LogsQuery, positionPattern } from "../schemas/logs.ts";
 import { SandboxPath } from "../schemas/sandboxes.ts";
 import { problemResponses } from "../schemas/shared.ts";
@@ -38,8 +38,8 @@ const serverSentEvents: OutputFormat<LogPiece> = {
   keepAlive: ":\n\n",
   bodyOf: (piece) =>
     piece.kind === "gap"
-      ? `event: gap\ndata: ${gapText(piece.first)}\n\n`
-      : piece.records.map((record) => `id: ${positionText(record.next)}\nevent: ${record.kind}\ndata: ${recordText(record)}\n\n`).join(""),
+      ? eventText("gap", gapText(piece.first))
+      : piece.records.map((record) => eventText(record.kind, recordText(record), positionText(record.next))).join(""),
 };
 
 const rawBytes: OutputFormat<LogPiece> = {
@@ -52,12 +52,7 @@ const rawBytes: OutputFormat<LogPiece> = {
   },
 };
 
-/** @throws DomainError `invalid-request` */
 const positionOf = (text: string): LogPosition => {
-  if (!new RegExp(positionPattern).test(text))
-    throw new DomainError("invalid-request", "Last-Event-ID is no id of a record", {
-      faults: [{ pointer: "Last-Event-ID", detail: "is not valid" }],
-    });
   const [segment = 0, offset = 0] = text.split("-").map(Number);
   return { segment, offset };
 };
@@ -91,9 +86,8 @@ export const logRoutes =
       },
       async (request, reply) => {
         const { after: asked, tail = null, since, process = null, stream = "stdout,stderr", follow } = request.query;
-        const { accept, "last-event-id": lastId } = request.headers;
-        const format = [serverSentEvents, rawBytes].find(({ mediaType }) => accept?.includes(mediaType)) ?? ndjson;
-        const from = typeof lastId === "string" && lastId !== "" ? lastId : asked;
+        const format = acceptedFormat(request.headers.accept, [serverSentEvents, rawBytes], ndjson);
+        const from = lastEventId(request.headers["last-event-id"], positionPattern) ?? asked;
         const after = from === undefined ? null : positionOf(from);
         if (format === serverSentEvents && after !== null && (await logs.isOver(request.params.sandbox, after)))
           return reply.code(204).send(undefined as never);
@@ -106,11 +100,7 @@ export const logRoutes =
           follow,
         };
         const pieces = await logs.open(request.params.sandbox, query, abortedBy(reply));
-        return reply
-          .type(format.mediaType)
-          .header("cache-control", "no-store")
-          .header("x-content-type-options", "nosniff")
-          .send(new OutputBody(pieces, format) as never);
+        return sendPieces(reply as never, pieces, format) as never;
       },
     );
   };

@@ -4,6 +4,7 @@ import { Type } from "typebox";
 import type { Operation, Operations } from "../../domain/operations.ts";
 import { adminOnly } from "../admin-only.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
+import { eventText } from "../output-stream.ts";
 import { exampleOperation, OperationBody, operationBody, operationStates, Wait, waitMilliseconds } from "../schemas/operations.ts";
 import { Nullable, OneOf, problemResponses, Reference } from "../schemas/shared.ts";
 
@@ -93,7 +94,7 @@ const eventStream = (states: AsyncIterable<Operation>): PassThrough => {
   const stream = new PassThrough();
   const timer = setInterval(() => stream.write(":\n\n"), keepAliveMilliseconds);
   const pump = async () => {
-    for await (const state of states) stream.write(`event: operation\ndata: ${JSON.stringify(operationBody(state))}\n\n`);
+    for await (const state of states) stream.write(eventText("operation", JSON.stringify(operationBody(state))));
     stream.end();
   };
   pump()

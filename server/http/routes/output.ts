@@ -3,7 +3,7 @@ import { Type } from "typebox";
 import type { OutputStream } from "../../domain/process.ts";
 import { abortedBy } from "../departures.ts";
 import { lastEventId } from "../last-event-id.ts";
-import { formatOf, OutputBody, serverSentEvents } from "../output-stream.ts";
+import { acceptedFormat, ndjson, rawBytes, sendPieces, serverSentEvents } from "../output-stream.ts";
 import { InputReply, OutputLine, ProcessPath } from "../schemas/processes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -65,17 +65,14 @@ export const outputRoutes =
       async (request, reply) => {
         const { sandbox, process } = request.params;
         const { after: asked = "0", follow, stream = "stdout,stderr" } = request.query;
-        const format = formatOf(request.headers.accept);
-        const after = lastEventId(request.headers["last-event-id"]) ?? (asked === "held" ? ("held" as const) : Number(asked));
+        const format = acceptedFormat(request.headers.accept, [serverSentEvents, rawBytes], ndjson);
+        const from = lastEventId(request.headers["last-event-id"]) ?? asked;
+        const after = from === "held" ? ("held" as const) : Number(from);
         if (format === serverSentEvents && after !== "held" && after > 0 && (await processes.outputs.isOver(sandbox, process, after)))
           return reply.code(204).send(undefined as never);
         const options = { after, follow, streams: stream.split(",") as OutputStream[] };
         const pieces = await processes.outputs.open(sandbox, process, options, abortedBy(reply));
-        return reply
-          .type(format.mediaType)
-          .header("cache-control", "no-store")
-          .header("x-content-type-options", "nosniff")
-          .send(new OutputBody(pieces, format) as never);
+        return sendPieces(reply as never, pieces, format) as never;
       },
     );
 

@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import type { Stats } from "../../domain/stats.ts";
+import { eventText } from "../output-stream.ts";
 import { SandboxPath } from "../schemas/sandboxes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import { SandboxUsage, StatsQuery } from "../schemas/stats.ts";
@@ -18,7 +19,7 @@ export const statsRoutes =
     async function* eventsOf(first: Stats): AsyncGenerator<string> {
       let found = first;
       while (found.usage !== null && info.readiness().ready) {
-        yield `event: stats\ndata: ${JSON.stringify(wireOf(found))}\n\n`;
+        yield eventText("stats", JSON.stringify(wireOf(found)));
         await sleep(periodMilliseconds, null, { ref: false });
         try {
           found = await stats.of(found.id);
@@ -26,7 +27,7 @@ export const statsRoutes =
           break;
         }
       }
-      yield "event: end\ndata: {}\n\n";
+      yield eventText("end", "{}");
     }
 
     app.get(

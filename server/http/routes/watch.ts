@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
 import type { Change } from "../../domain/file-ports.ts";
 import { agentFor, fileCodes, textAndBytes } from "../file-replies.ts";
+import { eventText } from "../output-stream.ts";
 import { queryPath } from "../raw-paths.ts";
 import * as schemas from "../schemas/files.ts";
 import { problemResponses } from "../schemas/shared.ts";
@@ -11,7 +12,7 @@ import type { Services } from "../services.ts";
 /** How often an idle stream shows that it lives: milliseconds. */
 const aliveMilliseconds = 15_000;
 
-const eventOf = ({ path, kind }: Change): string => `event: ${kind}\ndata: ${JSON.stringify(textAndBytes("path", path))}\n\n`;
+const eventOf = ({ path, kind }: Change): string => eventText(kind, JSON.stringify(textAndBytes("path", path)));
 
 /**
  * Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Changes are taken from the agent as fast as the
@@ -31,7 +32,7 @@ async function* eventsOf(changes: AsyncIterable<Change>): AsyncGenerator<string>
       result = await Promise.race([next, idle]);
     } catch {
       // The agent ends with the sandbox, or when its hold is needed for a start.
-      yield "event: end\ndata: {}\n\n";
+      yield eventText("end", "{}");
       return;
     } finally {
       clearTimeout(timer);

@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { capabilityNames } from "../../domain/capabilities.ts";
+import { limitBounds } from "../../domain/limits.ts";
 import { Labels, Name, Nullable, OneOf, Reference, Text } from "./shared.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -50,13 +51,17 @@ export const DefinitionInputBody = Type.Object(
     limits: Type.Optional(
       Type.Object(
         {
-          memoryBytes: Type.Optional(Nullable(Count(1_048_576, 2 ** 46, "null: no limit. Swap is off when it is set."))),
-          cpus: Type.Optional(Nullable(Type.Number({ minimum: 0.01, maximum: 1024, description: "null: no limit." }))),
-          cpuWeight: Type.Optional(Count(1, 10_000, "Share of the CPU against other sandboxes when there is not enough; 100 by default.")),
-          pids: Type.Optional(Count(1, 4_194_304, "Processes and threads, the sandbox's init included.")),
+          memoryBytes: Type.Optional(Nullable(Count(...limitBounds.memoryBytes, "null: no limit. Swap is off when it is set."))),
+          cpus: Type.Optional(
+            Nullable(Type.Number({ minimum: limitBounds.cpus[0], maximum: limitBounds.cpus[1], description: "null: no limit." })),
+          ),
+          cpuWeight: Type.Optional(
+            Count(...limitBounds.cpuWeight, "Share of the CPU against other sandboxes when there is not enough; 100 by default."),
+          ),
+          pids: Type.Optional(Count(...limitBounds.pids, "Processes and threads, the sandbox's init included.")),
           diskBytes: Type.Optional(Nullable(Count(1, 2 ** 50, "Not supported yet."))),
-          openFiles: Type.Optional(Count(8, 1_048_576, "RLIMIT_NOFILE.")),
-          outputBytes: Type.Optional(Count(4_096, 67_108_864, "Output kept for each process.")),
+          openFiles: Type.Optional(Count(...limitBounds.openFiles, "RLIMIT_NOFILE.")),
+          outputBytes: Type.Optional(Count(...limitBounds.outputBytes, "Output kept for each process, and in the log of the sandbox.")),
         },
         strict,
       ),

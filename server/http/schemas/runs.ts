@@ -1,5 +1,6 @@
 import { type Static, Type } from "typebox";
 import { DomainError } from "../../domain/errors.ts";
+import { limitBounds } from "../../domain/limits.ts";
 import { omissionReasons, type RunProblem, type RunReason, runCounters, runReasons, runStates } from "../../domain/run.ts";
 import { defaultTimeoutSeconds } from "../../domain/run-definitions.ts";
 import { type RunReport, type RunSummary, runReport, runSummary } from "../../domain/run-reports.ts";
@@ -26,11 +27,11 @@ const mode = Type.String({ pattern: "^[0-7]{3,4}$", description: "Octal; 0644 by
 const limit = (minimum: number, maximum: number, description: string) => Type.Optional(Type.Integer({ minimum, maximum, description }));
 const Limits = Type.Object(
   {
-    memoryBytes: limit(1_048_576, 2 ** 46, "No limit by default. Swap is off when it is set."),
-    cpus: Type.Optional(Type.Number({ minimum: 0.01, maximum: 1024, description: "No limit by default." })),
-    cpuWeight: limit(1, 10_000, "Share of the CPU against other sandboxes; 100 by default."),
+    memoryBytes: limit(...limitBounds.memoryBytes, "No limit by default. Swap is off when it is set."),
+    cpus: Type.Optional(Type.Number({ minimum: limitBounds.cpus[0], maximum: limitBounds.cpus[1], description: "No limit by default." })),
+    cpuWeight: limit(...limitBounds.cpuWeight, "Share of the CPU against other sandboxes; 100 by default."),
     pids: limit(8, 4_194_304, "Processes and threads, one or two of the sandbox's own included; 512 by default."),
-    openFiles: limit(8, 1_048_576, "RLIMIT_NOFILE; 1,024 by default."),
+    openFiles: limit(...limitBounds.openFiles, "RLIMIT_NOFILE; 1,024 by default."),
     outputBytes: limit(4_096, 4_194_304, "Of both streams together; 1 MiB by default. Who writes more is killed."),
   },
   strict,
