@@ -70,6 +70,10 @@ void agent_watch(struct agent *agent);
 void agent_drop_unfinished(struct agent *agent);
 _Noreturn void agent_end(struct agent *agent);
 
+/* Sends the ENTRY of a path, or the error. */
+void agent_send_entry(struct agent *agent, const char *path, bool follow);
+/* Opens a regular file for reading; EISDIR, EINVAL for what is none. */
+int agent_open_regular(struct agent *agent, const char *path, struct stat *status);
 /* Copies all bytes of a regular file from one descriptor to another, with its holes. */
 int copy_bytes(int from, int to);
 /* Sends a regular file's bytes from `offset`, at most `length` (0: to its end as it is then). Answers -1 with errno. */
@@ -81,5 +85,9 @@ int bytes_take(struct agent *agent, int fd, uint64_t *total);
 int write_all(int fd, const void *bytes, size_t length);
 /* Copies out the name that the asker chose for what grows beside its place: it knows what to remove when this process is killed. EINVAL where it is no such name. */
 bool temporary_name(const struct agent *agent, char name[32]);
+/* Makes that file in `directory`, and notes it as unfinished. */
+int temporary_open(struct agent *agent, int directory);
+/* Gives it its owner and mode, and its place. */
+int temporary_settle(struct agent *agent, int fd, uid_t uid, gid_t gid, mode_t mode, bool exclusive, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-#include "cgroup.h"
+#include "cgroup-files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,46 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const controllers[3] = {"memory", "cpu", "pids"};
-enum { MEMORY, CPU, PIDS };
 
 #define FREEZE_WAITS 100 /* each ends at a change, or after */
 #define FREEZE_WAIT_MS 10
-
-/* ---- small files ---- */
-
-static ssize_t read_at(int directory, const char *name, char *text, size_t size) {
-  int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0)
-    return -1;
-  ssize_t length = read(fd, text, size - 1);
-  close(fd);
-  if (length >= 0)
-    text[length] = 0;
-  return length;
-}
-
-static int write_at(int directory, const char *name, const char *text) {
-  int fd = openat(directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0)
-    return -1;
-  ssize_t written = write(fd, text, strlen(text));
-  int error = errno;
-  close(fd);
-  errno = error;
-  return written < 0 ? -1 : 0;
-}
-
-static int write_path(const char *directory, const char *name, const char *text) {
-  int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0)
-    return -1;
-  int result = write_at(fd, name, text);
-  int error = errno;
-  close(fd);
-  errno = error;
-  return result;
-}
 
 static bool has_word(const char *text, const char *word) {
   size_t length = strlen(word);
@@ -70,7 +33,7 @@ static void find_mounts(char v2[PATH_MAX], char v1[3][PATH_MAX]) {
       snprintf(v2, PATH_MAX, "%s", entry->mnt_dir);
     if (strcmp(entry->mnt_type, "cgroup") == 0)
       for (int i = 0; i < 3; i++)
-        if (!v1[i][0] && has_word(entry->mnt_opts, controllers[i]))
+        if (!v1[i][0] && has_word(entry->mnt_opts, cgroup_controllers[i]))
           snprintf(v1[i], PATH_MAX, "%s", entry->mnt_dir);
   }
   endmntent(mounts);
@@ -83,16 +46,16 @@ static int step_aside(const char *directory) {
   snprintf(pid, sizeof pid, "%d", (int)getpid());
   if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
     return -1;
-  return write_path(leaf, "cgroup.procs", pid);
+  return cgroup_write_path(leaf, "cgroup.procs", pid);
 }
 
 static int hand_down(const char *directory, bool wanted[3]) {
   for (int i = 0; i < 3; i++) {
     char word[16];
-    snprintf(word, sizeof word, "+%s", controllers[i]);
-    if (!wanted[i] || write_path(directory, "cgroup.subtree_control", word) == 0)
+    snprintf(word, sizeof word, "+%s", cgroup_controllers[i]);
+    if (!wanted[i] || cgroup_write_path(directory, "cgroup.subtree_control", word) == 0)
       continue;
-    if (errno != EBUSY || step_aside(directory) < 0 || write_path(directory, "cgroup.subtree_control", word) < 0)
+    if (errno != EBUSY || step_aside(directory) < 0 || cgroup_write_path(directory, "cgroup.subtree_control", word) < 0)
       return -1;
   }
   return 0;
@@ -128,15 +91,15 @@ int cgroup_host_open(struct cgroup_host *host, const char *parent, struct failur
     return fail(failure, LAYER_CGROUP, "no cgroup v2 hierarchy is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)");
   }
   int root = open(v2, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0 || read_at(root, "cgroup.controllers", available, sizeof available) < 0)
+  if (root < 0 || cgroup_read(root, "cgroup.controllers", available, sizeof available) < 0)
     return fail(failure, LAYER_CGROUP, "%s/cgroup.controllers", v2);
   close(root);
   bool in_v2[3], none[3] = {false, false, false};
   for (int i = 0; i < 3; i++) {
-    in_v2[i] = has_word(available, controllers[i]);
+    in_v2[i] = has_word(available, cgroup_controllers[i]);
     if (!in_v2[i] && !v1[i][0]) {
       errno = ENOENT;
-      return fail(failure, LAYER_CGROUP, "no hierarchy has the %s controller", controllers[i]);
+      return fail(failure, LAYER_CGROUP, "no hierarchy has the %s controller", cgroup_controllers[i]);
     }
     if (!in_v2[i] && make_parents(host->v1[i], v1[i], parent, none) < 0)
       return fail(failure, LAYER_CGROUP, "%s/%s", v1[i], parent);
@@ -168,10 +131,6 @@ void cgroup_host_close(const struct cgroup_host *host, const char *parent) {
 
 /* ---- one instance ---- */
 
-static void v1_path(char path[PATH_MAX + 24], const struct cgroup *cgroup, int controller) {
-  snprintf(path, PATH_MAX + 16, "%s/%u", cgroup->host->v1[controller], cgroup->slot);
-}
-
 static void v2_path(char path[PATH_MAX + 24], const struct cgroup *cgroup) {
   snprintf(path, PATH_MAX + 16, "%s/%u", cgroup->host->v2, cgroup->slot);
 }
@@ -180,7 +139,7 @@ int cgroup_open(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
   char path[PATH_MAX + 24];
   *cgroup = (struct cgroup){.host = host, .slot = slot, .v2 = -1, .tasks = {-1, -1, -1}};
   for (int i = 0; i < 3; i++) {
-    v1_path(path, cgroup, i);
+    cgroup_v1_path(path, cgroup, i);
     cgroup->v1[i] = host->v1[i][0] && access(path, F_OK) == 0;
   }
   v2_path(path, cgroup);
@@ -208,7 +167,7 @@ int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
   for (int i = 0; i < 3; i++) {
     if (!host->v1[i][0])
       continue;
-    v1_path(path, cgroup, i);
+    cgroup_v1_path(path, cgroup, i);
     if (mkdir(path, 0755) < 0 && errno != EEXIST) {
       fail(failure, LAYER_CGROUP, "mkdir %s", path);
       cgroup_remove(cgroup);
@@ -229,110 +188,8 @@ int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
 int cgroup_join(const struct cgroup *cgroup, struct failure *failure) {
   for (int i = 0; i < 3; i++)
     if (cgroup->tasks[i] >= 0 && write(cgroup->tasks[i], "0", 1) != 1)
-      return fail(failure, LAYER_CGROUP, "join the %s cgroup", controllers[i]);
+      return fail(failure, LAYER_CGROUP, "join the %s cgroup", cgroup_controllers[i]);
   return 0;
-}
-
-static int set(const struct cgroup *cgroup, int controller, const char *name, const char *value, struct failure *failure) {
-  char path[PATH_MAX + 24];
-  if (cgroup->v1[controller]) {
-    v1_path(path, cgroup, controller);
-    if (write_path(path, name, value) == 0)
-      return 0;
-  } else if (write_at(cgroup->v2, name, value) == 0) {
-    return 0;
-  }
-  return fail(failure, LAYER_LIMITS, "%s = %s", name, value);
-}
-
-/* A number, or what stands for none: "max" in version 2, -1 in version 1. */
-static int set_number(const struct cgroup *cgroup, int controller, const char *v1_name, const char *v2_name, uint64_t number, struct failure *failure) {
-  char value[24];
-  bool v1 = cgroup->v1[controller];
-  snprintf(value, sizeof value, "%llu", (unsigned long long)number);
-  return set(cgroup, controller, v1 ? v1_name : v2_name, number ? value : v1 ? "-1" : "max", failure);
-}
-
-/* Swap is off for a limited instance; ENOENT: the kernel does not account swap, so there is no file to set. */
-static int set_swap(const struct cgroup *cgroup, uint64_t bytes, struct failure *failure) {
-  int result = cgroup->v1[MEMORY] ? set_number(cgroup, MEMORY, "memory.memsw.limit_in_bytes", NULL, bytes, failure)
-                                  : set(cgroup, MEMORY, "memory.swap.max", bytes ? "0" : "max", failure);
-  return result < 0 && failure->error == ENOENT ? 0 : result;
-}
-
-static uint64_t read_number(const struct cgroup *cgroup, const char *name) {
-  char text[32] = "";
-  read_at(cgroup->v2, name, text, sizeof text);
-  return strtoull(text, NULL, 10);
-}
-
-/* Version 1 refuses a limit below what is in use; version 2 would take it and kill. */
-static int make_room(const struct cgroup *cgroup, uint64_t bytes, struct failure *failure) {
-  char value[24];
-  uint64_t used = cgroup->v1[MEMORY] || !bytes ? 0 : read_number(cgroup, "memory.current");
-  if (used <= bytes)
-    return 0;
-  snprintf(value, sizeof value, "%llu", (unsigned long long)(used - bytes));
-  write_at(cgroup->v2, "memory.reclaim", value); /* as much as can be, from Linux 5.19 */
-  if (read_number(cgroup, "memory.current") <= bytes)
-    return 0;
-  errno = EBUSY;
-  return fail(failure, LAYER_LIMITS, "memory.max = %llu", (unsigned long long)bytes);
-}
-
-/* In version 1 the limit with swap may never be the lower one, so it goes first where the limits go up. */
-static int set_memory(const struct cgroup *cgroup, uint64_t bytes, bool up, struct failure *failure) {
-  if (make_room(cgroup, bytes, failure) < 0 || (up && set_swap(cgroup, bytes, failure) < 0) ||
-      set_number(cgroup, MEMORY, "memory.limit_in_bytes", "memory.max", bytes, failure) < 0)
-    return -1;
-  return up ? 0 : set_swap(cgroup, bytes, failure);
-}
-
-static int set_cpu(const struct cgroup *cgroup, uint64_t quota_us, struct failure *failure) {
-  char value[48];
-  if (cgroup->v1[CPU])
-    return set_number(cgroup, CPU, "cpu.cfs_quota_us", NULL, quota_us, failure);
-  snprintf(value, sizeof value, quota_us ? "%llu 100000" : "max 100000", (unsigned long long)quota_us);
-  return set(cgroup, CPU, "cpu.max", value, failure);
-}
-
-/* Version 1 counts in shares: 1,024 of them are a weight of 100. */
-static int set_weight(const struct cgroup *cgroup, uint64_t weight, struct failure *failure) {
-  char value[24];
-  weight = weight ? weight : 100;
-  snprintf(value, sizeof value, "%llu", (unsigned long long)(cgroup->v1[CPU] ? weight * 1024 / 100 : weight));
-  return set(cgroup, CPU, cgroup->v1[CPU] ? "cpu.shares" : "cpu.weight", value, failure);
-}
-
-static int set_pids(const struct cgroup *cgroup, uint64_t number, struct failure *failure) {
-  char value[24] = "max";
-  if (number)
-    snprintf(value, sizeof value, "%llu", (unsigned long long)number);
-  return set(cgroup, PIDS, "pids.max", value, failure);
-}
-
-int cgroup_limit(const struct cgroup *cgroup, const struct cgroup_limits *limits, struct failure *failure) {
-  static const struct cgroup_limits none;
-  return cgroup_change_limits(cgroup, &none, limits, failure);
-}
-
-static int change_limits(const struct cgroup *cgroup, const struct cgroup_limits *old, const struct cgroup_limits *limits, struct failure *failure) {
-  bool up = old->memory_bytes && (!limits->memory_bytes || limits->memory_bytes > old->memory_bytes);
-  if (limits->memory_bytes != old->memory_bytes && set_memory(cgroup, limits->memory_bytes, up, failure) < 0)
-    return -1;
-  if (limits->cpu_quota_us != old->cpu_quota_us && set_cpu(cgroup, limits->cpu_quota_us, failure) < 0)
-    return -1;
-  if (limits->cpu_weight != old->cpu_weight && set_weight(cgroup, limits->cpu_weight, failure) < 0)
-    return -1;
-  return limits->pids == old->pids ? 0 : set_pids(cgroup, limits->pids, failure);
-}
-
-int cgroup_change_limits(const struct cgroup *cgroup, const struct cgroup_limits *old, const struct cgroup_limits *limits, struct failure *failure) {
-  struct failure undoing;
-  if (change_limits(cgroup, old, limits, failure) == 0)
-    return 0;
-  change_limits(cgroup, limits, old, &undoing);
-  return -1;
 }
 
 int cgroup_count(const struct cgroup *cgroup) {
@@ -349,7 +206,7 @@ int cgroup_count(const struct cgroup *cgroup) {
 }
 
 int cgroup_kill(const struct cgroup *cgroup) {
-  return write_at(cgroup->v2, "cgroup.kill", "1");
+  return cgroup_write(cgroup->v2, "cgroup.kill", "1");
 }
 
 static bool is_frozen(int events) {
@@ -360,11 +217,11 @@ static bool is_frozen(int events) {
 }
 
 int cgroup_freeze(const struct cgroup *cgroup, int events, bool frozen) {
-  if (write_at(cgroup->v2, "cgroup.freeze", frozen ? "1" : "0") < 0)
+  if (cgroup_write(cgroup->v2, "cgroup.freeze", frozen ? "1" : "0") < 0)
     return -1;
   for (int waits = 0; is_frozen(events) != frozen; waits++) {
     if (waits == FREEZE_WAITS) {
-      write_at(cgroup->v2, "cgroup.freeze", "0");
+      cgroup_write(cgroup->v2, "cgroup.freeze", "0");
       errno = ETIMEDOUT;
       return -1;
     }
@@ -389,14 +246,14 @@ int cgroup_populated(int events) {
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup) {
   char text[512] = "", path[PATH_MAX + 24];
   if (cgroup->v1[MEMORY]) {
-    v1_path(path, cgroup, MEMORY);
+    cgroup_v1_path(path, cgroup, MEMORY);
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
       return 0;
-    read_at(fd, "memory.oom_control", text, sizeof text);
+    cgroup_read(fd, "memory.oom_control", text, sizeof text);
     close(fd);
   } else {
-    read_at(cgroup->v2, "memory.events", text, sizeof text);
+    cgroup_read(cgroup->v2, "memory.events", text, sizeof text);
   }
   const char *line = strstr(text, "oom_kill ");
   return line ? strtoull(line + 9, NULL, 10) : 0;
@@ -408,7 +265,7 @@ int cgroup_remove(struct cgroup *cgroup) {
   for (int i = 0; i < 3; i++) {
     if (!cgroup->v1[i])
       continue;
-    v1_path(path, cgroup, i);
+    cgroup_v1_path(path, cgroup, i);
     if (rmdir(path) < 0 && errno != ENOENT)
       return -1;
     cgroup->v1[i] = false;

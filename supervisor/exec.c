@@ -4,7 +4,6 @@
 #include "supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,8 +15,6 @@
 #include <unistd.h>
 
 #define ALIVE_LIMIT 512
-#define KEPT_LIMIT 256
-#define AGENTS_LIMIT 32
 #define START_DEADLINE_US 20000000
 
 /* An EXEC under way. */
@@ -36,86 +33,7 @@ struct exec {
   struct failure failure; /* with `failed`: what is told once it is known whether there is a command to be reaped */
 };
 
-/* ---- the list ---- */
-
-struct process *process_find(struct supervisor *supervisor, const char *name) {
-  for (struct process *process = &supervisor->main; process; process = process->next)
-    if (strcmp(process->name, name) == 0)
-      return process;
-  return NULL;
-}
-
-static unsigned count(const struct supervisor *supervisor, bool ended) {
-  unsigned counted = 0;
-  for (const struct process *process = supervisor->main.next; process; process = process->next)
-    counted += (process->state == PROCESS_ENDED) == ended;
-  return counted;
-}
-
-static void drop(struct supervisor *supervisor, struct process *process) {
-  struct process *before = &supervisor->main;
-  while (before->next != process)
-    before = before->next;
-  before->next = process->next;
-  process_close(process);
-  ring_free(&process->ring);
-  free(process);
-}
-
-static void tell(struct supervisor *supervisor, enum message type, const struct process *process) {
-  struct frame frame;
-  frame_begin(&frame, type, 0);
-  frame_put(&frame, "process", "%s", process->name);
-  if (type == PROCESS_EXITED)
-    ending_put(&frame, &process->ending);
-  frame_end(&frame);
-  server_broadcast(&supervisor->server, &frame);
-}
-
-static void drop_oldest(struct supervisor *supervisor) {
-  struct process *oldest = NULL;
-  for (struct process *process = supervisor->main.next; process; process = process->next)
-    if (process->state == PROCESS_ENDED && (!oldest || process->ending.at_ms < oldest->ending.at_ms))
-      oldest = process;
-  if (!oldest)
-    return;
-  tell(supervisor, FORGOTTEN, oldest);
-  drop(supervisor, oldest);
-}
-
-/* ---- the end of a process ---- */
-
-static void process_reaped(struct supervisor *supervisor, struct process *process, int status, const struct rusage *usage) {
-  struct usage used = usage_of(usage);
-  struct ending ending = ending_of(status, &used);
-  if (process->timed_out)
-    ending.reason = "timed-out";
-  else if (supervisor_out_of_memory(supervisor, process, &ending))
-    ending.reason = "out-of-memory";
-  process_end(process, &ending);
-  loop_close(process->loop, &process->pidfd);
-  tell(supervisor, PROCESS_EXITED, process);
-  if (count(supervisor, true) > KEPT_LIMIT)
-    drop_oldest(supervisor);
-}
-
-static void pidfd_ready(struct watch *watch, uint32_t events) {
-  struct process *process = watch->owner;
-  struct supervisor *supervisor = watch->context;
-  int status;
-  struct rusage usage;
-  (void)events;
-  if (wait4(process->pid, &status, WNOHANG | __WALL, &usage) == process->pid)
-    process_reaped(supervisor, process, status, &usage);
-}
-
 /* ---- the start ---- */
-
-static void refuse(struct peer *peer, uint32_t request, const char *code, const char *message) {
-  struct frame frame;
-  frame_error(&frame, request, code, "%s", message);
-  peer_send(peer, &frame);
-}
 
 static void exec_free(struct exec *exec) {
   struct exec **at = &exec->supervisor->starting;
@@ -152,7 +70,7 @@ static void exec_failed(struct exec *exec, const struct failure *failure) {
     frame_end(&frame);
     peer_send(exec->asker, &frame);
   }
-  drop(exec->supervisor, process);
+  processes_drop(exec->supervisor, process);
   exec_free(exec);
 }
 
@@ -182,7 +100,7 @@ static void exec_started(struct exec *exec) {
   process->state = PROCESS_RUNNING;
   process->started_ms = wall_ms();
   process->kill_at_us = exec->timeout_ms ? now_us() + exec->timeout_ms * 1000 : 0;
-  process->pidfd.ready = pidfd_ready;
+  process->pidfd.ready = processes_pidfd_ready;
   process->pidfd.owner = process;
   process->pidfd.context = supervisor;
   if (exec->asker) {
@@ -315,21 +233,21 @@ void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t reque
   memset(definition.arguments, 0, sizeof definition.arguments);
   memset(definition.environment, 0, sizeof definition.environment);
   if (!definition_read_exec(&definition, fields, error)) {
-    refuse(peer, request, "invalid", error);
+    peer_refuse(peer, request, "invalid", error);
     return;
   }
   const char *name = fields_get(fields, "process");
   if (supervisor->state != RUNNING || supervisor->retry_us || supervisor->shell.fd < 0) {
-    refuse(peer, request, "ended", "the sandbox is no more");
+    peer_refuse(peer, request, "ended", "the sandbox is no more");
     return;
   }
   if (process_find(supervisor, name)) {
-    refuse(peer, request, "exists", "a process has this name");
+    peer_refuse(peer, request, "exists", "a process has this name");
     return;
   }
-  struct exec *exec = count(supervisor, false) < ALIVE_LIMIT ? new_exec(supervisor, name) : NULL;
+  struct exec *exec = processes_count(supervisor, false) < ALIVE_LIMIT ? new_exec(supervisor, name) : NULL;
   if (!exec) {
-    refuse(peer, request, "busy", "too many processes are alive");
+    peer_refuse(peer, request, "busy", "too many processes are alive");
     return;
   }
   exec->asker = peer;
@@ -347,77 +265,7 @@ void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t reque
     exec_failed_here(exec, "watch the start");
 }
 
-/* ---- file agents ---- */
-
-struct agent_child {
-  struct agent_child *next;
-  struct supervisor *supervisor;
-  pid_t pid;
-  struct watch pidfd;
-};
-
-static unsigned count_agents(const struct supervisor *supervisor) {
-  unsigned counted = 0;
-  for (const struct agent_child *agent = supervisor->agents; agent; agent = agent->next)
-    counted++;
-  return counted;
-}
-
-static void agent_ended(struct watch *watch, uint32_t events) {
-  struct agent_child *agent = watch->owner, **at = &agent->supervisor->agents;
-  (void)events;
-  waitpid(agent->pid, NULL, 0);
-  while (*at != agent)
-    at = &(*at)->next;
-  *at = agent->next;
-  loop_close(&agent->supervisor->loop, watch);
-  free(agent);
-}
-
-static int fork_agent(struct supervisor *supervisor, struct agent_child *agent, int connection, uint32_t request) {
-  struct instance *instance = &supervisor->instance;
-  struct shell shell = {.host = instance->host, .isolate = instance->isolate, .cgroup = &instance->cgroup, .channel = CHANNEL_CLOSED};
-  int pidfd = -1;
-  struct clone_args arguments = {
-    .flags = CLONE_INTO_CGROUP | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD, .cgroup = (uint64_t)instance->cgroup.v2,
-  };
-  agent->pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (agent->pid == 0)
-    shell_serve_files(&shell, supervisor->shell.fd, connection, request);
-  agent->pidfd = (struct watch){.fd = pidfd, .ready = agent_ended, .owner = agent};
-  return agent->pid < 0 ? -1 : loop_add(&supervisor->loop, &agent->pidfd, EPOLLIN);
-}
-
-void exec_files(struct supervisor *supervisor, struct peer *peer, uint32_t request) {
-  if (supervisor->state != RUNNING || supervisor->retry_us || supervisor->shell.fd < 0 || !(supervisor->instance.isolate & NS_BIT(NS_MNT))) {
-    refuse(peer, request, "ended", "there are no files of a running sandbox");
-    return;
-  }
-  struct agent_child *agent = count_agents(supervisor) < AGENTS_LIMIT ? calloc(1, sizeof *agent) : NULL;
-  if (!agent || fork_agent(supervisor, agent, peer->watch.fd, request) < 0) {
-    free(agent);
-    refuse(peer, request, agent ? "failed" : "busy", "no file agent can be started");
-    return;
-  }
-  agent->supervisor = supervisor;
-  agent->next = supervisor->agents;
-  supervisor->agents = agent;
-  peer->closing = true; /* here; the agent has a descriptor of its own */
-}
-
-/* ---- what else is asked ---- */
-
-void exec_forget(struct supervisor *supervisor, struct peer *peer, uint32_t request, struct process *process) {
-  struct frame frame;
-  if (process == &supervisor->main || process->state != PROCESS_ENDED) {
-    refuse(peer, request, "running", "only a process of EXEC that ended can be forgotten");
-    return;
-  }
-  drop(supervisor, process);
-  frame_begin(&frame, DONE, request);
-  frame_end(&frame);
-  peer_send(peer, &frame);
-}
+/* ---- what becomes of it ---- */
 
 void exec_forget_peer(struct supervisor *supervisor, struct peer *peer) {
   for (struct process *process = &supervisor->main; process; process = process->next)
@@ -427,25 +275,12 @@ void exec_forget_peer(struct supervisor *supervisor, struct peer *peer) {
       exec->asker = NULL;
 }
 
-/* What ends may be forgotten at once, so the walk begins anew each time. */
-static struct process *first_alive(const struct supervisor *supervisor) {
-  struct process *process = supervisor->main.next;
-  while (process && process->state == PROCESS_ENDED)
-    process = process->next;
-  return process;
-}
-
 void exec_end_all(struct supervisor *supervisor) {
   while (supervisor->starting) {
     errno = ESRCH;
     exec_failed_here(supervisor->starting, "the sandbox ended");
   }
-  for (struct process *process; (process = first_alive(supervisor));) {
-    int status = SIGKILL;
-    struct rusage usage = {0};
-    wait4(process->pid, &status, __WALL, &usage); /* it is dead: its cgroup is empty */
-    process_reaped(supervisor, process, status, &usage);
-  }
+  processes_end_all(supervisor);
 }
 
 /* A command whose forker was killed before it could name it is nobody's but ours; dead, it would keep PID 1 inside from ending. */
@@ -476,16 +311,6 @@ uint64_t exec_mind_the_clock(struct supervisor *supervisor, uint64_t now) {
       next = exec->give_up_us;
     }
   }
-  for (struct process *process = supervisor->main.next; process; process = process->next) {
-    if (process->state != PROCESS_RUNNING || !process->kill_at_us)
-      continue;
-    if (process->kill_at_us <= now) {
-      process->timed_out = true;
-      process->kill_at_us = 0;
-      process_signal(process, SIGKILL, true);
-    } else if (!next || process->kill_at_us < next) {
-      next = process->kill_at_us;
-    }
-  }
-  return next;
+  uint64_t end = processes_mind_the_clock(supervisor, now);
+  return end && (!next || end < next) ? end : next;
 }

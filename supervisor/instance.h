@@ -63,6 +63,13 @@ _Noreturn void shell_run(struct shell *shell);
 _Noreturn void shell_enter(struct shell *shell, const struct definition *definition, int target);
 /* Enters its mount and user namespaces only, unseen by its processes, and serves as file agent on `connection`. */
 _Noreturn void shell_serve_files(struct shell *shell, int target, int connection, uint32_t request);
+/* ---- shell.c, for shell-enter.c ---- */
+/* Tells the supervisor why, and ends. */
+_Noreturn void shell_give_up(const struct shell *shell, const struct failure *failure);
+int shell_set_limits(const struct definition *definition, struct failure *failure);
+int shell_open_terminal(struct shell *shell, const struct definition *definition, struct failure *failure);
+_Noreturn void shell_become_command(struct shell *shell, const struct definition *definition);
+
 /* PID 1: reaps, forwards signals to the command, tells when it ended. */
 _Noreturn void init_run(int notes, pid_t command);
 

@@ -1,5 +1,5 @@
 /* Records are collected while the supervisor has other work, and written together when it has none. Of a process that writes faster than a disk
- * could follow, only what is still held after a moment is written: the rest would be removed at once (process.c, catch_up).
+ * could follow, only what is still held after a moment is written: the rest would be removed at once (process-output.c, process_catch_up).
  *
  * Segments are only ever added at one end and removed at the other; a record is there as a whole, or the segment ends before it. A run
  * begins a segment of its own, so that what a killed supervisor has left unfinished is the end of a segment too. */

@@ -250,3 +250,16 @@ void server_close(struct server *server) {
       peer_free(server->peers[i]);
   loop_close(server->loop, &server->listener);
 }
+
+void peer_done(struct peer *peer, uint32_t request) {
+  struct frame frame;
+  frame_begin(&frame, DONE, request);
+  frame_end(&frame);
+  peer_send(peer, &frame);
+}
+
+void peer_refuse(struct peer *peer, uint32_t request, const char *code, const char *message) {
+  struct frame frame;
+  frame_error(&frame, request, code, "%s", message);
+  peer_send(peer, &frame);
+}

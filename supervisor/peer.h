@@ -40,6 +40,9 @@ pid_t server_pid(int directory, const char *name);
 void server_close(struct server *server);
 /* Sends the frame and frees it; a peer that reads too slowly is closed. */
 void peer_send(struct peer *peer, struct frame *frame);
+/* DONE without fields, and ERROR with a code. */
+void peer_done(struct peer *peer, uint32_t request);
+void peer_refuse(struct peer *peer, uint32_t request, const char *code, const char *message);
 /* `drained` is called once it is not any more. */
 bool peer_is_full(struct peer *peer);
 /* Sends a copy to each attached peer, then frees the frame. */

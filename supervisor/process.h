@@ -63,6 +63,13 @@ void process_forget_peer(struct process *process, struct peer *peer);
 /* A peer has read what it was sent: its requests that waited for that are answered. */
 void process_peer_drained(struct process *process);
 
+/* ---- process-output.c, for process.c ---- */
+/* Answers who waits, as far as there is something; `at_once`: all of them, since nothing more will come. */
+void process_answer(struct process *process, bool at_once);
+void process_output_ready(struct watch *watch, uint32_t events);
+/* One read; false at the end of the stream. */
+bool process_take_output(struct process *process, struct watch *watch);
+
 /* 0, or -1 with errno; ESRCH when it ended. By pidfd; a whole group by number, which is its own while the leader is not reaped. */
 int process_signal(struct process *process, int number, bool group);
 /* The fields of one `process` line of REPORT. */

@@ -1,14 +1,12 @@
 /* The process that becomes PID 1 of a sandbox: first a shell that is prepared and waits, then, at the commit, the init or the
  * command itself. It runs the program's own trusted code up to the drop of its credentials; nothing of the sandbox's root has been
  * executed or loaded by then. It is never dumpable, so nothing inside can look into it (proc(5), ptrace(2)). */
-#include "agent.h"
 #include "instance.h"
 #include "loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <net/if.h>
@@ -29,7 +27,7 @@
 
 /* ---- talking to the supervisor ---- */
 
-static _Noreturn void give_up(const struct shell *shell, const struct failure *failure) {
+_Noreturn void shell_give_up(const struct shell *shell, const struct failure *failure) {
   ssize_t written = write(shell->channel.failures, failure, sizeof *failure);
   _exit(written == (ssize_t)sizeof *failure ? 1 : 2);
 }
@@ -79,24 +77,24 @@ static void prepare(struct shell *shell) {
   /* 0 to 2 stay taken, by /dev/null, so that nothing opened later gets in the way of the command's stdio. */
   int kept[] = {0, 1, 2, shell->channel.notes, shell->channel.failures, shell->channel.input, shell->channel.output, shell->channel.errors};
   if (cgroup_join(shell->cgroup, &failure) < 0)
-    give_up(shell, &failure);
+    shell_give_up(shell, &failure);
   if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
-    fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
+    fail(&failure, LAYER_SUPERVISOR, "close descriptors"), shell_give_up(shell, &failure);
   int none[2];
   await_word(shell, none); /* the maps are written */
   if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-    fail(&failure, LAYER_IDS, "become uid 0 inside"), give_up(shell, &failure);
+    fail(&failure, LAYER_IDS, "become uid 0 inside"), shell_give_up(shell, &failure);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   setsid();
   umask(022);
   syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* a kernel without keyrings has none to share */
   /* The cgroup namespace's root is the cgroup of its maker, and at clone3(2) that is still the supervisor. */
   if ((shell->isolate & NS_BIT(NS_CGROUP)) && unshare(CLONE_NEWCGROUP) < 0)
-    fail(&failure, LAYER_NAMESPACES, "unshare the cgroup namespace"), give_up(shell, &failure);
+    fail(&failure, LAYER_NAMESPACES, "unshare the cgroup namespace"), shell_give_up(shell, &failure);
   if ((shell->isolate & NS_BIT(NS_MNT)) && mounts_prepare(shell->isolate, &failure) < 0)
-    give_up(shell, &failure);
+    shell_give_up(shell, &failure);
   if ((shell->isolate & NS_BIT(NS_NET)) && raise_loopback(&failure) < 0)
-    give_up(shell, &failure);
+    shell_give_up(shell, &failure);
   if (note_send(shell->channel.notes, NOTE_PREPARED, -1) < 0)
     _exit(0);
 }
@@ -112,7 +110,7 @@ static int set_names(const struct shell *shell, const struct definition *definit
   return 0;
 }
 
-static int set_limits(const struct definition *definition, struct failure *failure) {
+int shell_set_limits(const struct definition *definition, struct failure *failure) {
   struct rlimit files = {definition->open_files, definition->open_files}, none = {0, 0};
   if (setrlimit(RLIMIT_NOFILE, &files) < 0)
     return fail(failure, LAYER_RLIMITS, "RLIMIT_NOFILE %llu", (unsigned long long)definition->open_files);
@@ -122,7 +120,7 @@ static int set_limits(const struct definition *definition, struct failure *failu
 }
 
 /* A terminal of the sandbox's own devpts: the master goes to the supervisor, the other end becomes the command's stdio. */
-static int open_terminal(struct shell *shell, const struct definition *definition, struct failure *failure) {
+int shell_open_terminal(struct shell *shell, const struct definition *definition, struct failure *failure) {
   int unlocked = 0;
   int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
   if (master < 0 || ioctl(master, TIOCSPTLCK, &unlocked) < 0)
@@ -177,15 +175,15 @@ static void execute(const struct definition *definition) {
   errno = error;
 }
 
-static _Noreturn void become_command(struct shell *shell, const struct definition *definition) {
+_Noreturn void shell_become_command(struct shell *shell, const struct definition *definition) {
   struct failure failure;
   sigset_t none;
   sigemptyset(&none);
   setsid();
   if (definition->tty && ioctl(shell->channel.input, TIOCSCTTY, 0) < 0)
-    fail(&failure, LAYER_TERMINAL, "take the terminal"), give_up(shell, &failure);
+    fail(&failure, LAYER_TERMINAL, "take the terminal"), shell_give_up(shell, &failure);
   if (dup2(shell->channel.input, 0) < 0 || dup2(shell->channel.output, 1) < 0 || dup2(shell->channel.errors, 2) < 0 || close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
-    fail(&failure, LAYER_SUPERVISOR, "set up stdio"), give_up(shell, &failure);
+    fail(&failure, LAYER_SUPERVISOR, "set up stdio"), shell_give_up(shell, &failure);
   for (int number = 1; number < NSIG; number++) /* what is ignored would stay so across exec (signal(7)) */
     signal(number, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, NULL);
@@ -193,7 +191,7 @@ static _Noreturn void become_command(struct shell *shell, const struct definitio
     execute(definition);
     fail_guest(&failure, LAYER_COMMAND, "execute %s", definition->arguments[0]);
   }
-  give_up(shell, &failure);
+  shell_give_up(shell, &failure);
 }
 
 /* The init's stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. `command` -1: it only holds the namespaces. */
@@ -212,9 +210,9 @@ static _Noreturn void become_init(struct shell *shell, const struct definition *
   int pidfd = -1, notes = shell->channel.notes, none[2];
   pid_t command = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, 0);
   if (command == 0)
-    become_command(shell, definition);
+    shell_become_command(shell, definition);
   if (command < 0)
-    fail(&failure, LAYER_COMMAND, "fork the command"), give_up(shell, &failure);
+    fail(&failure, LAYER_COMMAND, "fork the command"), shell_give_up(shell, &failure);
   /* The command's stdio is its own before it is told of: whoever closes stdin there has closed the last of it. */
   int kept[] = {0, 1, 2, notes, pidfd, shell->channel.failures};
   keep_only(kept, sizeof kept / sizeof *kept);
@@ -229,85 +227,21 @@ static _Noreturn void become_init(struct shell *shell, const struct definition *
 static void commit(struct shell *shell, const struct definition *definition, int lower, int sandbox, struct failure *failure) {
   if (definition->isolate & NS_BIT(NS_MNT)) {
     if (mounts_commit(lower, sandbox, failure) < 0)
-      give_up(shell, failure);
+      shell_give_up(shell, failure);
     close(lower);
     close(sandbox);
     shell->order->marks[MARK_MOUNTED] = now_us();
     if (mounts_pivot(failure) < 0)
-      give_up(shell, failure);
+      shell_give_up(shell, failure);
   }
   shell->order->marks[MARK_PIVOTED] = now_us();
-  if (set_names(shell, definition, failure) < 0 || set_limits(definition, failure) < 0)
-    give_up(shell, failure);
-  if (definition->tty && open_terminal(shell, definition, failure) < 0)
-    give_up(shell, failure);
+  if (set_names(shell, definition, failure) < 0 || shell_set_limits(definition, failure) < 0)
+    shell_give_up(shell, failure);
+  if (definition->tty && shell_open_terminal(shell, definition, failure) < 0)
+    shell_give_up(shell, failure);
   if (credentials_drop(shell->host, definition, failure) < 0)
-    give_up(shell, failure);
+    shell_give_up(shell, failure);
   shell->order->marks[MARK_DROPPED] = now_us();
-}
-
-/* ---- entering a running sandbox ---- */
-
-/* Runs as the parent of the command, but only for a moment: CLONE_PARENT makes the command the supervisor's own child, which
- * reaps it and is there when it must die. */
-static _Noreturn void spawn_entered(struct shell *shell, const struct definition *definition) {
-  struct failure failure;
-  int pidfd = -1;
-  pid_t command = (pid_t)syscall(SYS_clone, CLONE_PARENT | CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, 0);
-  if (command < 0)
-    fail(&failure, LAYER_COMMAND, "fork the command"), give_up(shell, &failure);
-  if (command > 0)
-    _exit(note_send(shell->channel.notes, NOTE_MAIN, pidfd) < 0);
-  if (set_limits(definition, &failure) < 0 || (definition->tty && open_terminal(shell, definition, &failure) < 0))
-    give_up(shell, &failure);
-  if (shell->channel.input < 0 && (shell->channel.input = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
-    fail(&failure, LAYER_COMMAND, "open /dev/null"), give_up(shell, &failure);
-  if (credentials_drop(shell->host, definition, &failure) < 0)
-    give_up(shell, &failure);
-  become_command(shell, definition);
-}
-
-/* Into the sandbox's cgroups, and a better victim for the out-of-memory killer than the host's own (not every kernel lets it be said). */
-static int join(const struct shell *shell, struct failure *failure) {
-  process_write(getpid(), "oom_score_adj", "500");
-  return cgroup_join(shell->cgroup, failure);
-}
-
-void shell_enter(struct shell *shell, const struct definition *definition, int target) {
-  struct failure failure;
-  int flags = 0;
-  process_title("enter", "");
-  int kept[] = {0, 1, 2, target, shell->channel.notes, shell->channel.failures, shell->channel.output, shell->channel.errors, shell->channel.input < 0 ? 0 : shell->channel.input};
-  if (join(shell, &failure) < 0)
-    give_up(shell, &failure);
-  if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
-    fail(&failure, LAYER_SUPERVISOR, "close descriptors"), give_up(shell, &failure);
-  for (int i = 0; i < NS_COUNT; i++)
-    if (shell->isolate & NS_BIT(i))
-      flags |= (int)ns_table[i].flag;
-  if (setns(target, flags) < 0)
-    fail(&failure, LAYER_NAMESPACES, "enter the namespaces"), give_up(shell, &failure);
-  close(target);
-  if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-    fail(&failure, LAYER_IDS, "become uid 0 inside"), give_up(shell, &failure);
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  umask(022);
-  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
-  spawn_entered(shell, definition);
-}
-
-void shell_serve_files(struct shell *shell, int target, int connection, uint32_t request) {
-  static const struct definition files = {.capabilities = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID};
-  struct failure failure;
-  int kept[] = {0, 1, 2, target, connection};
-  process_title("files", "");
-  if (join(shell, &failure) < 0 || dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
-    _exit(1);
-  if (setns(target, (int)(shell->isolate & NS_BIT(NS_USER) ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS)) < 0 || setgroups(0, NULL) < 0 ||
-      setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || credentials_drop(shell->host, &files, &failure) < 0)
-    _exit(1);
-  close(target);
-  agent_run(connection, request);
 }
 
 void shell_run(struct shell *shell) {
@@ -321,7 +255,7 @@ void shell_run(struct shell *shell) {
   if (!fields_open(&fields, shell->order->body, shell->order->length) || !definition_read(&definition, &fields, error)) {
     errno = EPROTO;
     fail(&failure, LAYER_SUPERVISOR, "the order cannot be read");
-    give_up(shell, &failure);
+    shell_give_up(shell, &failure);
   }
   commit(shell, &definition, fds[0], fds[1], &failure);
   if (definition.hold) { /* the failure pipe ends with this, as it does with an exec */
@@ -330,5 +264,5 @@ void shell_run(struct shell *shell) {
   }
   if (definition.init)
     become_init(shell, &definition);
-  become_command(shell, &definition);
+  shell_become_command(shell, &definition);
 }

@@ -28,9 +28,6 @@ struct supervisor {
 
 /* ---- exec.c: commands started in the running sandbox ---- */
 void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t request, const struct fields *fields);
-/* Forks a file agent that takes the peer's connection over. */
-void exec_files(struct supervisor *supervisor, struct peer *peer, uint32_t request);
-void exec_forget(struct supervisor *supervisor, struct peer *peer, uint32_t request, struct process *process);
 void exec_forget_peer(struct supervisor *supervisor, struct peer *peer);
 /* The sandbox is gone, and with it every process. */
 void exec_end_all(struct supervisor *supervisor);
@@ -38,7 +35,36 @@ void exec_end_all(struct supervisor *supervisor);
 uint64_t exec_mind_the_clock(struct supervisor *supervisor, uint64_t now);
 /* While the sandbox is being killed: reaps dead children that no request knows of. */
 void exec_reap_strays(struct supervisor *supervisor);
+
+/* ---- processes.c: those that were started by a request; the main process is the first of the list and not counted ---- */
 struct process *process_find(struct supervisor *supervisor, const char *name);
+unsigned processes_count(const struct supervisor *supervisor, bool ended);
+void processes_forget(struct supervisor *supervisor, struct peer *peer, uint32_t request, struct process *process);
+/* Takes it out of the list and frees it. */
+void processes_drop(struct supervisor *supervisor, struct process *process);
+/* Of a pidfd whose owner is the process and whose context the supervisor. */
+void processes_pidfd_ready(struct watch *watch, uint32_t events);
+/* All are dead: they are reaped and told. */
+void processes_end_all(struct supervisor *supervisor);
+/* As exec_mind_the_clock, of those that run. */
+uint64_t processes_mind_the_clock(struct supervisor *supervisor, uint64_t now);
+
+/* ---- file-agents.c ---- */
+/* Forks a file agent that takes the peer's connection over. */
+void file_agents_start(struct supervisor *supervisor, struct peer *peer, uint32_t request);
+
+/* ---- report.c: fields of what is told ---- */
+void report_ending(struct frame *frame, const struct supervisor *supervisor);
+void report_receipt(struct frame *frame, const struct supervisor *supervisor);
+void report_all(struct frame *frame, const struct supervisor *supervisor);
+
+/* ---- requests.c ---- */
+void requests_handle(struct server *server, struct peer *peer, const struct wire_header *header, const struct fields *fields);
+void requests_peer_closed(struct server *server, struct peer *peer);
+void requests_peer_drained(struct server *server, struct peer *peer);
+
+/* Kills all of the sandbox at once. */
+void supervisor_kill(struct supervisor *supervisor);
 
 /* Whether it was the out-of-memory killer that ended the process, by the cgroup's count; an answer of true uses that count up. */
 bool supervisor_out_of_memory(struct supervisor *supervisor, const struct process *process, const struct ending *ending);
@@ -52,6 +78,20 @@ struct control {
 };
 /* Sends a packet with the frame (may be NULL) and frees it. */
 void control_send(int control, enum control_kind kind, unsigned slot, struct frame *frame);
+
+/* ---- supervisor-launch.c ---- */
+/* Undone by then: tells the launcher, and ends. */
+_Noreturn void launch_failed(int control, unsigned slot, const char *code, const struct failure *failure);
+/* Says that it is ready, and waits; ends when none comes. */
+void launch_await_order(struct supervisor *supervisor, int control);
+/* The sandbox of the order runs afterwards, and is watched; else it ends by launch_failed. */
+void launch_commit(struct supervisor *supervisor, int control);
+void launch_reply(struct supervisor *supervisor, int control);
+
+/* ---- supervisor.c: what is watched while it runs ---- */
+void supervisor_notes_ready(struct watch *watch, uint32_t events);
+void supervisor_shell_ready(struct watch *watch, uint32_t events);
+void supervisor_cgroup_ready(struct watch *watch, uint32_t events);
 
 struct supervisor_order {
   const struct host *host;
