@@ -26,7 +26,11 @@
 #define NUMBER_LIMIT UINT64_C(9999999999)
 
 void output_log_init(struct output_log *log, int sandboxes, const char *id, uint64_t limit) {
-  *log = (struct output_log){.sandboxes = sandboxes, .id = id, .limit = limit, .directory = -1, .segment = -1};
+  memset(log, 0, offsetof(struct output_log, batch)); /* the batch takes no memory until there is output */
+  log->sandboxes = sandboxes;
+  log->id = id;
+  log->limit = limit;
+  log->directory = log->segment = -1;
 }
 
 size_t output_log_part(const struct output_log *log) {

@@ -54,6 +54,13 @@ describe(`${count} sandboxes at once`, () => {
     expect(new Set(paths).size).toBe(count);
   });
 
+  it("cost little: a supervisor that waits has few pages of its own", () => {
+    for (const { supervisor } of reports) {
+      const rollup = readFileSync(`/proc/${supervisor.pid}/smaps_rollup`, "utf8");
+      expect(Number(rollup.match(/^Private_Dirty:\s+(\d+) kB/m)?.[1])).toBeLessThan(300);
+    }
+  });
+
   it("are found by each of their inodes and pids", async () => {
     await Promise.all(
       reports.map(async ({ id, name, process: main, namespaces }) => {
