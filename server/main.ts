@@ -33,6 +33,7 @@ import { Proc } from "./host/proc.ts";
 import { HostRootBuilder } from "./host/root-builder.ts";
 import { StateArchiveFolder } from "./host/run-archive-folder.ts";
 import { StateDirectories } from "./host/sandbox-directories.ts";
+import { ServiceManager } from "./host/service-manager.ts";
 import { ensureToken } from "./host/token.ts";
 import { type AccessPolicy, digestOf } from "./http/access.ts";
 import { buildApp } from "./http/app.ts";
@@ -61,6 +62,8 @@ const endMilliseconds = 4_500;
 
 const run = async (config: Config, logger: Logger): Promise<void> => {
   const handedOver = activatedSocket(process.env, process.pid);
+  const serviceManager = new ServiceManager(config.supervisor, process.env, process.pid);
+  serviceManager.status("taking stock of what runs");
   const gid = groupId("unshared");
   ensureStateDirectory(config.stateDir);
   const lock = new DaemonLock(config.stateDir);
@@ -201,6 +204,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     throw error;
   }
   logger.info({ socket: handedOver === null ? config.socket : "handed over", tcp: access.tcp, pid: process.pid, version }, "listening");
+  serviceManager.ready(`serving${access.tcp === null ? "" : `, also on ${access.tcp.host}:${access.tcp.port}`}`);
 
   lifetimes.begin();
 
@@ -209,6 +213,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     if (ending) return;
     ending = true;
     logger.info({ signal }, "shutting down; sandboxes run on");
+    serviceManager.stopping();
     info.shutDown();
     const runsEnded = runs.shutDown();
     processes.outputs.close();

@@ -32,6 +32,7 @@ struct cgroup_host {
 
 struct host {
   const char *run_dir, *state_dir, *cgroup_parent;
+  const char *notify_socket; /* of the service manager; NULL: none */
   uint32_t id_base;
   unsigned ready_target;
   bool detached; /* started by a daemon, not as a unit of its own */

@@ -11,6 +11,7 @@
  * Ready ones are made when nothing else is to do. When the launcher ends, their control sockets do, and they undo themselves; running
  * ones do not notice. A supervisor that dies without releasing leaves a cgroup: its slot is cleaned at once. */
 #include "children.h"
+#include "notify.h"
 #include "seccomp-filter.h"
 
 #include <errno.h>
@@ -132,6 +133,7 @@ static bool anything_to_await(const struct launcher *launcher) {
 /* No new work; what is launching is finished, what is ready undoes itself. Running ones stay. */
 static void end_launcher(struct launcher *launcher) {
   uint64_t until = now_us() + END_DEADLINE_MS * 1000;
+  notify_send(launcher->host->notify_socket, "STOPPING=1");
   loop_close(&launcher->loop, &launcher->server.listener);
   unlinkat(launcher->host->sockets, "../launcher.sock", 0);
   launcher->host->ready_target = 0;
@@ -178,6 +180,8 @@ int launcher_run(struct host *host) {
     return 1;
   }
   log_line(30, "launcher ready: cgroups %s, ids from %u, %u shells to be kept ready", host->cgroups.layout, host->id_base, host->ready_target);
+  if (notify_send(host->notify_socket, "READY=1") < 0)
+    log_line(40, "the service manager was not told: %s", strerror(errno));
   while (!launcher.ending) {
     int64_t pause = refill_pause(&launcher, probed);
     if (loop_once(&launcher.loop, pause < 0 ? -1 : (int)((pause + 999) / 1000)) == 0 && pause == 0) {

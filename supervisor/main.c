@@ -2,6 +2,7 @@
 #include "host.h"
 #include "instance.h"
 #include "launcher.h"
+#include "notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 
 static const char usage[] =
   "usage: unshared-supervisor launcher --run-dir DIR --state-dir DIR [options]\n"
+  "       unshared-supervisor notify     sends each line of stdin to NOTIFY_SOCKET (sd_notify(3))\n"
   "\n"
   "Forks and supervises sandboxes for the unshared daemon; listens on RUN_DIR/launcher.sock.\n"
   "\n"
@@ -123,6 +125,9 @@ int main(int count, char **arguments) {
   static struct host host = {.cgroup_parent = "unshared", .id_base = 1000000000, .ready_target = 4};
   if (count > 1 && strcmp(arguments[1], "--version") == 0)
     return puts(PROGRAM_VERSION) < 0;
+  host.notify_socket = notify_take_socket();
+  if (count == 2 && strcmp(arguments[1], "notify") == 0)
+    return notify_run(host.notify_socket);
   if (count < 2 || strcmp(arguments[1], "launcher") != 0) {
     bool help = count > 1 && strcmp(arguments[1], "--help") == 0;
     fputs(usage, help ? stdout : stderr);

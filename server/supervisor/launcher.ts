@@ -24,6 +24,8 @@ export interface LauncherOptions {
 const startMilliseconds = 5_000;
 const replyMilliseconds = 10_000;
 const cleanMilliseconds = 60_000;
+/** How long one that is a service of its own is waited for when it is gone: its service manager is starting it again. */
+const restartMilliseconds = 5_000;
 /** How long its orderly end is waited for. */
 const endMilliseconds = 500;
 
@@ -130,6 +132,12 @@ export class LauncherClient implements Launcher {
     if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
     const path = join(this.#options.runDir, "launcher.sock");
     let connection = await this.#greet(path);
+    // Another one in its place would keep its service from starting.
+    const restarted = Date.now() + (this.#facts?.detached === false ? restartMilliseconds : 0);
+    while (connection === null && Date.now() < restarted && !this.#closed) {
+      await sleep(20);
+      connection = await this.#greet(path);
+    }
     if (connection === null) {
       const exited = this.#start();
       const deadline = Date.now() + startMilliseconds;
