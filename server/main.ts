@@ -26,6 +26,7 @@ import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { HostCgroupUsage } from "./host/cgroup-usage.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
 import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
+import { DiskImages } from "./host/disk-images.ts";
 import { PrometheusMeasurements } from "./host/measurements.ts";
 import { releaseStartMemory } from "./host/memory.ts";
 import { HostPreflight } from "./host/preflight.ts";
@@ -99,6 +100,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     launcher,
     supervisors,
     roots,
+    disks: new DiskImages(config.stateDir),
     measurements,
     limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
     alarm: new Alarm(),

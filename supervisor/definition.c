@@ -14,6 +14,7 @@ static const struct rule launch_rules[] = {
   {"isolate", RULE_TEXT, 1, 16, true, true},
   {"arg", RULE_TEXT, 0, 131071, true, true},
   {"hold", RULE_NUMBER, 0, 1, true, false},
+  {"disk", RULE_NUMBER, 0, 1, true, false},
   {"env", RULE_TEXT, 2, 131071, true, true},
   {"cwd", RULE_TEXT, 1, 4095, false, false},
   {"uid", RULE_NUMBER, 0, ID_RANGE - 1, false, false},
@@ -133,6 +134,7 @@ bool definition_read(struct definition *definition, const struct fields *fields,
   definition->root = fields_get(fields, "root");
   definition->hostname = fields_get(fields, "hostname");
   definition->init = fields_number(fields, "init", 0);
+  definition->disk = fields_number(fields, "disk", 0);
   definition->capabilities = fields_number(fields, "capabilities", 0);
   definition_read_limits(definition, fields);
   bool mount = definition->isolate & NS_BIT(NS_MNT);
@@ -140,6 +142,8 @@ bool definition_read(struct definition *definition, const struct fields *fields,
     return refuse(error, "seccomp is not default");
   if (mount != (definition->root != NULL))
     return refuse(error, "root goes with an isolated mnt, and only with it");
+  if (definition->disk && !mount)
+    return refuse(error, "disk needs an isolated mnt");
   if (definition->hostname && !(definition->isolate & NS_BIT(NS_UTS)))
     return refuse(error, "hostname needs an isolated uts");
   if (definition->hold && (definition->init || definition->tty))

@@ -23,7 +23,7 @@ struct definition {
   unsigned isolate; /* mask of NS_BIT */
   uid_t uid;
   gid_t gid;
-  bool init, tty, hold;
+  bool init, tty, hold, disk;
   uint64_t capabilities, open_files, output_bytes;
   struct cgroup_limits limits;
   char *arguments[ARGUMENT_LIMIT + 1], *environment[ENVIRONMENT_LIMIT + 1]; /* ended by NULL */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static const char *const layer_names[LAYER_COUNT] = {
-  "cgroup", "limits", "namespaces", "ids", "mounts", "proc", "sys", "dev", "devpts", "root", "overlay", "pivot",
+  "cgroup", "limits", "namespaces", "ids", "mounts", "proc", "sys", "dev", "devpts", "root", "disk", "overlay", "pivot",
   "hostname", "loopback", "rlimits", "terminal", "user", "capabilities", "no-new-privs", "seccomp", "cwd", "command",
   "supervisor",
 };

@@ -127,7 +127,7 @@ static int start_shell(struct instance *instance, struct shell *shell, struct fa
 int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure) {
   struct shell shell = {.host = host, .order = instance->order, .isolate = isolate, .cgroup = &instance->cgroup, .channel = CHANNEL_CLOSED};
   *instance = (struct instance){
-    .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .channel = CHANNEL_CLOSED, .user_ns = -1, .terminal = -1, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup = {.v2 = -1, .tasks = {-1, -1, -1}},
+    .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .channel = CHANNEL_CLOSED, .user_ns = -1, .terminal = -1, .disk = DISK_NONE, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup = {.v2 = -1, .tasks = {-1, -1, -1}},
   };
   if (cgroup_make(&instance->cgroup, &host->cgroups, slot, failure) < 0)
     return -1;
@@ -146,9 +146,8 @@ int instance_prepare(struct instance *instance, const struct host *host, unsigne
 
 /* ---- commit ---- */
 
-/* A detached copy of the mount that `path` lies on, seen through the instance's ids (mount_setattr(2), "ID-mapped mounts"). */
-static int open_mapped(const struct instance *instance, int directory, const char *path) {
-  int tree = (int)syscall(SYS_open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+/* Makes a detached mount be seen through the instance's ids (mount_setattr(2), "ID-mapped mounts"); closes it on failure. */
+static int mapped(const struct instance *instance, int tree) {
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
   if (instance->user_ns >= 0) {
     attributes.attr_set |= MOUNT_ATTR_IDMAP;
@@ -161,6 +160,11 @@ static int open_mapped(const struct instance *instance, int directory, const cha
     return -1;
   }
   return tree;
+}
+
+/* A detached copy of the mount that `path` lies on. */
+static int open_mapped(const struct instance *instance, int directory, const char *path) {
+  return mapped(instance, (int)syscall(SYS_open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
 }
 
 static int make_files(struct instance *instance, const char *id, struct failure *failure) {
@@ -180,20 +184,38 @@ static int make_files(struct instance *instance, const char *id, struct failure 
   return result;
 }
 
+/* The sandbox's files, mapped: on its own disk, or as a directory of the host's. One that has a disk is never shown without it. */
+static int open_files(struct instance *instance, const struct definition *definition, struct failure *failure) {
+  int sandboxes = instance->host->sandboxes, mount;
+  if (definition->disk) {
+    mount = disk_open(&instance->disk, sandboxes, definition->id, failure);
+    if (mount < 0)
+      return -1;
+    mount = mapped(instance, mount);
+  } else {
+    if (make_files(instance, definition->id, failure) < 0)
+      return -1;
+    if (disk_exists(sandboxes, definition->id)) {
+      errno = EEXIST;
+      return fail(failure, LAYER_DISK, "the sandbox's files lie in a disk image, and the launch is without one");
+    }
+    mount = open_mapped(instance, sandboxes, definition->id);
+  }
+  return mount < 0 ? fail(failure, LAYER_ROOT, "open the sandbox's files") : mount;
+}
+
 /* Opens the root's tree and the sandbox's files for the shell and sends them. */
 static int send_mounts(struct instance *instance, const struct definition *definition, struct failure *failure) {
   char tree[PATH_MAX];
   int fds[2] = {-1, -1};
   if (!definition->root)
     return send_word(instance, fds, 0, failure);
-  if (make_files(instance, definition->id, failure) < 0)
-    return -1;
   snprintf(tree, sizeof tree, "%s/roots/%s/tree", instance->host->state_dir, definition->root);
   fds[0] = open_mapped(instance, AT_FDCWD, tree);
   if (fds[0] < 0)
     return fail(failure, LAYER_ROOT, "open %s", tree);
-  fds[1] = open_mapped(instance, instance->host->sandboxes, definition->id);
-  int result = fds[1] < 0 ? fail(failure, LAYER_ROOT, "open the sandbox's files") : send_word(instance, fds, 2, failure);
+  fds[1] = open_files(instance, definition, failure);
+  int result = fds[1] < 0 ? -1 : send_word(instance, fds, 2, failure);
   fd_close(&fds[0]);
   fd_close(&fds[1]);
   return result;
@@ -299,6 +321,7 @@ void instance_undo(struct instance *instance, const char *id) {
   channel_close(&instance->channel);
   fd_close(&instance->user_ns);
   fd_close(&instance->terminal);
+  disk_close(&instance->disk);
   if (id)
     remove_files(instance, id);
   for (int tries = 0; instance->cgroup.v2 >= 0 && cgroup_remove(&instance->cgroup) < 0; tries++) {

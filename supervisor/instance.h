@@ -4,6 +4,7 @@
 
 #include "channel.h"
 #include "definition.h"
+#include "disk.h"
 
 struct phase {
   const char *name;
@@ -23,6 +24,7 @@ struct instance {
   struct channel channel;
   int user_ns;
   int terminal;              /* master; -1 without */
+  struct disk disk;
 
   pid_t main;
   int main_pidfd;

@@ -16,7 +16,8 @@ void report_receipt(struct frame *frame, const struct supervisor *supervisor) {
   frame_put(frame, "milliseconds", "%llu", (unsigned long long)(until - supervisor->ordered_us + 500) / 1000);
   frame_put(frame, "complete", "%d", complete);
   if (!complete)
-    frame_put(frame, "remaining", "cgroup %u: %d processes", supervisor->instance.cgroup.slot, cgroup_count(&supervisor->instance.cgroup));
+    frame_put(frame, "remaining", "cgroup %u: %d processes%s", supervisor->instance.cgroup.slot, cgroup_count(&supervisor->instance.cgroup),
+              supervisor->disk_held ? "; the disk image is held" : "");
 }
 
 static void put_limits(struct frame *frame, const struct definition *definition) {

@@ -82,6 +82,26 @@ static void handle_limit(struct supervisor *supervisor, struct peer *peer, uint3
   }
 }
 
+static void handle_usage(struct supervisor *supervisor, struct peer *peer, uint32_t request) {
+  struct disk_use use;
+  struct frame frame;
+  bool has_disk = supervisor->instance.disk.loop >= 0;
+  if (supervisor->state != RUNNING || supervisor->retry_us) {
+    peer_refuse(peer, request, "ended", "the sandbox is ending");
+  } else if (has_disk && disk_measure(&supervisor->instance.disk, &use) < 0) {
+    peer_refuse(peer, request, "failed", strerror(errno));
+  } else {
+    frame_begin(&frame, USED, request);
+    if (has_disk) {
+      frame_put(&frame, "disk-bytes", "%llu", (unsigned long long)use.size);
+      frame_put(&frame, "disk-used-bytes", "%llu", (unsigned long long)use.used);
+      frame_put(&frame, "disk-available-bytes", "%llu", (unsigned long long)use.available);
+    }
+    frame_end(&frame);
+    peer_send(peer, &frame);
+  }
+}
+
 static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, uint32_t request, bool remove) {
   const struct host *host = supervisor->instance.host;
   struct removed removed = {0};
@@ -115,6 +135,7 @@ static const struct rule *rules_of(uint16_t type) {
   switch (type) {
   case ATTACH:
   case FILES:
+  case USAGE:
     return no_rules;
   case RELEASE:
     return release_rules;
@@ -169,6 +190,8 @@ void requests_handle(struct server *server, struct peer *peer, const struct wire
     attach(supervisor, peer, header->request);
   else if (header->type == FILES)
     file_agents_start(supervisor, peer, header->request);
+  else if (header->type == USAGE)
+    handle_usage(supervisor, peer, header->request);
   else if (header->type == STOP)
     handle_stop(supervisor, peer, header->request, fields);
   else if (header->type == LIMIT)

@@ -65,6 +65,7 @@ void supervisor_kill(struct supervisor *supervisor) {
   supervisor->retry_at_us = now_us() + supervisor->retry_us;
   if (cgroup_kill(&instance->cgroup) < 0)
     log_line(50, "sandbox %s: cgroup.kill: %s", supervisor->id, strerror(errno));
+  disk_close(&instance->disk); /* before the last process ends: who lets go last writes back what is dirty, and that takes its time */
 }
 
 /* The counters tell whose SIGKILL it was, unless it was ours. */
@@ -89,11 +90,17 @@ static void main_ended(struct supervisor *supervisor, int status, const struct u
   supervisor_kill(supervisor);
 }
 
-/* All processes are gone: what is left are the cgroups. An rmdir may have to wait for the last zombie's accounting. */
+/* Once no process is left. While the kernel writes back, or somebody of the host is in the mount namespace, the image is held. */
+static bool disk_is_free(struct supervisor *supervisor) {
+  supervisor->disk_held = supervisor->definition.disk && !disk_released(supervisor->instance.host->sandboxes, supervisor->id);
+  return !supervisor->disk_held;
+}
+
+/* All processes are gone: what is left are the disk and the cgroups. An rmdir may have to wait for the last zombie's accounting. */
 static void finish(struct supervisor *supervisor) {
   struct instance *instance = &supervisor->instance;
   bool empty = supervisor->shell.fd < 0 && cgroup_populated(supervisor->cgroup_events.fd) == 0;
-  int removed = empty ? cgroup_remove(&instance->cgroup) : -1;
+  int removed = empty && disk_is_free(supervisor) ? cgroup_remove(&instance->cgroup) : -1;
   if (removed >= 0) {
     supervisor->cgroups = removed;
     supervisor->retry_at_us = 0;

@@ -21,7 +21,7 @@ struct supervisor {
   uint64_t kill_at_us;             /* the end of STOP's grace; 0: none */
   uint64_t ordered_us, gone_us;    /* when the end was ordered or seen, and when it was complete */
   uint64_t retry_at_us, retry_us;  /* 0: nothing to try again */
-  bool told_incomplete;
+  bool told_incomplete, disk_held;
   int killed, mounts, cgroups;
   uint64_t oom_kills_told;         /* how many of the cgroup's count have been told as the end of a process */
 };

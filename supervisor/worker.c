@@ -1,5 +1,6 @@
 /* What the launcher has others do: each worker does one thing, answers over its control socket and ends. */
 #include "children.h"
+#include "disk.h"
 #include "remove.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 
 #define CLEAN_DEADLINE_MS 10000
 
-static void reply_gone(int control, unsigned slot, int killed, int cgroups, uint64_t begun_us) {
+static void reply_gone(int control, unsigned slot, int killed, int cgroups, bool disk_held, uint64_t begun_us) {
   struct frame frame;
   frame_begin(&frame, CLEANED, 1);
   frame_put(&frame, "killed", "%d", killed);
@@ -17,27 +18,33 @@ static void reply_gone(int control, unsigned slot, int killed, int cgroups, uint
   frame_put(&frame, "mounts", "0");
   frame_put(&frame, "milliseconds", "%llu", (unsigned long long)(now_us() - begun_us + 500) / 1000);
   frame_put(&frame, "complete", "%d", cgroups >= 0);
-  if (cgroups < 0)
+  if (disk_held)
+    frame_put(&frame, "remaining", "the disk image is held");
+  else if (cgroups < 0)
     frame_put(&frame, "remaining", "cgroup %u: %s", slot, strerror(errno));
   frame_end(&frame);
   control_send(control, CONTROL_REPLY, slot, &frame);
 }
 
+/* The cgroup goes last: while it is there, nobody else gets its slot. */
 void worker_clean(const struct host *host, int control, unsigned slot, const char *id) {
   struct cgroup cgroup;
   char socket_name[80];
   uint64_t begun = now_us();
-  int killed = 0, cgroups = 0;
-  if (cgroup_open(&cgroup, &host->cgroups, slot) == 0) {
-    killed = cgroup_count(&cgroup);
-    for (int tries = 0; (cgroups = cgroup_remove(&cgroup)) < 0 && tries < CLEAN_DEADLINE_MS; tries++) {
+  bool exists = cgroup_open(&cgroup, &host->cgroups, slot) == 0, disk_held = false;
+  int killed = exists ? cgroup_count(&cgroup) : 0, cgroups = 0;
+  for (int tries = 0; tries < CLEAN_DEADLINE_MS; tries++) {
+    disk_held = !disk_released(host->sandboxes, id);
+    cgroups = disk_held ? -1 : exists ? cgroup_remove(&cgroup) : 0;
+    if (cgroups >= 0)
+      break;
+    if (exists)
       cgroup_kill(&cgroup);
-      usleep(1000);
-    }
+    usleep(1000);
   }
   snprintf(socket_name, sizeof socket_name, "%s.sock", id);
   unlinkat(host->sockets, socket_name, 0);
-  reply_gone(control, slot, killed > 0 ? killed : 0, cgroups, begun);
+  reply_gone(control, slot, killed > 0 ? killed : 0, cgroups, disk_held, begun);
   _exit(0);
 }
 

@@ -12,7 +12,6 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 const unsupported = (input: DefinitionInput): InputFault[] => {
   const faults: InputFault[] = [];
   const refuse = (pointer: string, detail: string) => faults.push({ pointer, detail });
-  if (input.limits?.diskBytes != null) refuse("/limits/diskBytes", "limits on disk space are not supported yet; leave it out or null");
   if (input.network?.mode !== undefined && (input.network.mode as string) !== "none")
     refuse("/network/mode", 'networks are not supported yet; only "none"');
   return faults;
@@ -47,6 +46,12 @@ const restartOf = ({ restart = {} }: DefinitionInput): Definition["restart"] => 
   return { policy, maxRetries };
 };
 
+/** What is written outside of a mount namespace is the host's, and no disk of the sandbox's bounds it. */
+const limitsOf = ({ limits }: DefinitionInput, hasMount: boolean, policy: LimitPolicy): Definition["limits"] => {
+  const complete = policy.complete(limits);
+  return hasMount ? complete : { ...complete, diskBytes: limits?.diskBytes ?? null };
+};
+
 /**
  * The whole definition: defaults filled in, checked for sense.
  * @param fallbackName the name where the caller gave none
@@ -68,7 +73,7 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     hostname: namespaces.uts ? (input.hostname ?? name) : (input.hostname ?? null),
     tty: input.tty ?? false,
     namespaces,
-    limits: policy.complete(input.limits),
+    limits: limitsOf(input, namespaces.mount, policy),
     capabilities: [...new Set(input.capabilities ?? [])],
     seccomp: "default",
     init: input.init ?? namespaces.pid,
@@ -83,6 +88,8 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     labels: input.labels ?? {},
   };
   const faults = [...commandFaults(definition), ...policy.faults(definition.limits)];
+  if (!namespaces.mount && definition.limits.diskBytes !== null)
+    faults.push({ pointer: "/limits/diskBytes", detail: "needs a mount namespace of its own" });
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   checkNamespaces(definition, scope);

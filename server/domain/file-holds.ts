@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { capabilityMask } from "./capabilities.ts";
+import { launchOn } from "./disks.ts";
 import type { Instances } from "./instances.ts";
 import { orderOf } from "./launches.ts";
 import type { LaunchOrder, SandboxRow } from "./ports.ts";
@@ -98,7 +99,7 @@ export class FileHolds {
     // What its supervisor tells is not the sandbox's: nothing of it is stored, and nobody but this class releases it.
     this.#instances.claim(row.id);
     try {
-      await this.#room.launcher.launch(holdOrderOf(row));
+      await launchOn(this.#room, holdOrderOf(row));
     } catch (error) {
       await endUnknown(this.#room.supervisors, row.id, isUnanswered(error) ? lateMilliseconds : 0).catch(() => {});
       this.#instances.unclaim(row.id);

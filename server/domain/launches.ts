@@ -1,6 +1,7 @@
 import { capabilityMask } from "./capabilities.ts";
 import { namespaceSwitches } from "./definition.ts";
 import { environmentOf } from "./definitions.ts";
+import { launchOn } from "./disks.ts";
 import { DomainError } from "./errors.ts";
 import type { Instances } from "./instances.ts";
 import { liveLimitsOf } from "./limits.ts";
@@ -26,6 +27,7 @@ export const orderOf = (row: SandboxRow): LaunchOrder => {
     tty: definition.tty,
     capabilityMask: capabilityMask(definition.capabilities),
     ...liveLimitsOf(limits),
+    diskBytes: limits.diskBytes ?? 0,
     outputBytes: limits.outputBytes,
   };
 };
@@ -98,7 +100,7 @@ export class Launches {
     await this.ready();
     const row = begin();
     // The intent reaches the disk while the launch is under way: what a power cut could lose, it also ends.
-    const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), this.#room.launcher.launch(orderFor(row))]);
+    const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), launchOn(this.#room, orderFor(row))]);
     if (launched.status === "rejected" || stored.status === "rejected") {
       const error = launched.status === "rejected" ? launched.reason : (stored as PromiseRejectedResult).reason;
       // Without an answer of the launcher's nobody knows whether it launched.

@@ -3,7 +3,7 @@ import type { InputFault } from "./errors.ts";
 import type { LiveLimits } from "./ports.ts";
 
 export type Limits = Definition["limits"];
-export const limitNames = ["memoryBytes", "cpus", "cpuWeight", "pids", "openFiles", "outputBytes"] as const;
+export const limitNames = ["memoryBytes", "cpus", "cpuWeight", "pids", "diskBytes", "openFiles", "outputBytes"] as const;
 /** What one daemon sets in the place of the usual: by name, null for no limit. */
 export type SomeLimits = Partial<Pick<Limits, (typeof limitNames)[number]>>;
 
@@ -13,6 +13,7 @@ export const limitBounds: Readonly<Record<(typeof limitNames)[number], readonly 
   cpus: [0.01, 1_024],
   cpuWeight: [1, 10_000],
   pids: [1, 4_194_304],
+  diskBytes: [2 ** 24, 2 ** 43],
   openFiles: [8, 1_048_576],
   outputBytes: [4_096, 67_108_864],
 };

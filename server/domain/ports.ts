@@ -155,6 +155,26 @@ export interface LiveLimits {
   openFiles: number;
 }
 
+/** Bytes that a sandbox's own disk has, that are in use there, and that can still be written. */
+export interface DiskUse {
+  limitBytes: number;
+  usedBytes: number;
+  availableBytes: number;
+}
+
+/** How the files of a sandbox lie on the host: not at all yet, in a directory, or in an image of their own. */
+export type DiskState = { kind: "none" | "directory" } | { kind: "image"; bytes: number };
+
+/** The images that bound what sandboxes can write: `STATE_DIR/sandboxes/ID/disk`. */
+export interface Disks {
+  /**
+   * Makes an empty image where the sandbox has no files yet; one that is smaller grows, which takes a sandbox that does not run.
+   * @throws DomainError `host-not-ready` where it cannot be made here, `launch-failed` (member layer) where it fails
+   */
+  make(id: string, bytes: number): Promise<void>;
+  stateOf(id: string): Promise<DiskState>;
+}
+
 /** A launch, in the words of PROTOCOL.md. */
 export interface LaunchOrder extends LiveLimits {
   id: string;
@@ -171,6 +191,8 @@ export interface LaunchOrder extends LiveLimits {
   init: boolean;
   tty: boolean;
   capabilityMask: bigint;
+  /** Size of its own disk; 0: its files lie on the host's. */
+  diskBytes: number;
   outputBytes: number;
 }
 
@@ -263,6 +285,8 @@ export interface Supervisors {
   freeze(id: string, frozen: boolean): Promise<void>;
   /** Sets all limits of what runs, or none. @throws DomainError `limit-in-use`, `state-conflict` when it is ending, `launcher-unavailable` */
   limit(id: string, limits: LiveLimits): Promise<void>;
+  /** What is in use of its disk; null where it has none of its own, or is ending. @throws DomainError `launcher-unavailable` */
+  disk(id: string): Promise<DiskUse | null>;
   release(id: string): Promise<void>;
   /** Releases, and lets the supervisor remove the sandbox's files first, which saves a process. Null when it is gone already. */
   releaseAndRemove(id: string): Promise<RemovedFiles | null>;

@@ -1,5 +1,6 @@
 import type { DefinitionInput } from "./definition.ts";
 import { refuseUnsupported } from "./definitions.ts";
+import { checkDisk } from "./disks.ts";
 import { DomainError } from "./errors.ts";
 import { liveLimitsOf } from "./limits.ts";
 import type { Attached, SandboxRow } from "./ports.ts";
@@ -38,6 +39,7 @@ export const redefine = async (
     const row = need(room, id);
     check(row, generation);
     const next = changed(room, row, changes);
+    await checkDisk(room, row, next.definition.limits.diskBytes);
     if (changes.limits !== undefined && isLive(row)) await apply(room, row.id, next);
     const now = need(room, id);
     // Another change came in between: this one is made on top of it, and so reaches the kernel last too.
@@ -55,8 +57,11 @@ export const redefine = async (
 
 const changed = (room: SandboxRoom, row: SandboxRow, changes: Redefinition): SandboxRow => {
   const { name = row.name, labels = row.labels } = changes;
-  const limits = changes.limits === undefined ? row.definition.limits : room.limits.complete(changes.limits, row.definition.limits);
-  const faults = changes.limits === undefined ? [] : room.limits.faults(limits);
+  const before = row.definition.limits;
+  const limits = changes.limits === undefined ? before : room.limits.complete(changes.limits, before);
+  // A most of the daemon's that came later is not laid on files that are there already.
+  if (changes.limits?.diskBytes === undefined) limits.diskBytes = before.diskBytes;
+  const faults = changes.limits === undefined ? [] : room.limits.faults({ ...limits, diskBytes: changes.limits.diskBytes ?? null });
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   return { ...row, name, labels, definition: { ...row.definition, name, labels, limits }, generation: row.generation + 1 };

@@ -4,6 +4,7 @@ import { lifecycle, type State } from "./lifecycle.ts";
 import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type {
+  Disks,
   Events,
   Launcher,
   Logger,
@@ -27,6 +28,7 @@ export interface SandboxRoom {
   launcher: Launcher;
   supervisors: Supervisors;
   roots: RootDirectory;
+  disks: Disks;
   measurements: Measurements;
   records: ProcessRecords;
   alarm: Alarm;

@@ -1,3 +1,5 @@
+import { DomainError } from "./errors.ts";
+import type { DiskUse } from "./ports.ts";
 import { need, type SandboxRoom } from "./sandbox-room.ts";
 
 /** What a sandbox uses, as its cgroup and its network namespace count it. A part that the kernel does not count here is null. */
@@ -43,13 +45,18 @@ export interface UsageReader {
   cost(cgroup: string): Promise<Cost | null>;
 }
 
+/** What bounds the disk space: an image with a filesystem of its own, whose bookkeeping is a part of it. */
+export interface DiskUsage extends DiskUse {
+  mechanism: "image";
+}
+
 export interface Stats {
   id: string;
   name: string;
   state: string;
   time: number;
   /** Null unless it runs. */
-  usage: Usage | null;
+  usage: (Usage & { disk: DiskUsage | null }) | null;
 }
 
 /** What sandboxes use. */
@@ -72,10 +79,23 @@ export class SandboxStats {
   async of(nameOrId: string): Promise<Stats> {
     const { id, name, instance, bootId } = need(this.#room, nameOrId);
     const isHere = instance !== null && bootId === this.#room.bootId;
+    const disk = isHere ? await this.#disk(id) : null;
     const usage = isHere ? await this.#reader.read(instance.cgroup, instance.isolated.includes("net") ? instance : null) : null;
     const now = need(this.#room, id);
     // What ended meanwhile has left its cgroup to others.
     const isSame = now.instance?.pid === instance?.pid && now.instance?.startTicks === instance?.startTicks;
-    return { id, name, state: now.state, time: Date.now(), usage: isSame ? usage : null };
+    return { id, name, state: now.state, time: Date.now(), usage: isSame && usage !== null ? { ...usage, disk } : null };
+  }
+
+  async #disk(id: string): Promise<DiskUsage | null> {
+    if ((this.#room.store.get(id)?.definition.limits.diskBytes ?? null) === null) return null;
+    try {
+      const use = await this.#room.supervisors.disk(id);
+      return use && { mechanism: "image", ...use };
+    } catch (error) {
+      // It has just ended.
+      if (error instanceof DomainError && error.code === "launcher-unavailable") return null;
+      throw error;
+    }
   }
 }

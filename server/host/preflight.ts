@@ -3,6 +3,7 @@ import { access, readFile, statfs } from "node:fs/promises";
 import type { Launcher, LauncherFacts } from "../domain/ports.ts";
 import { namespaceTypes } from "../domain/ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
+import { diskCheck } from "./disk-images.ts";
 import { launcherChecks } from "./preflight-launcher.ts";
 
 const readText = (path: string): Promise<string | null> =>
@@ -148,7 +149,7 @@ export class HostPreflight implements Preflight {
     } catch (error) {
       failure = (error as Error).message;
     }
-    const found = await Promise.all([kernel(), namespaces(), userNamespaces(), overlay(), seccomp(), space(this.#stateDir)]);
+    const found = await Promise.all([kernel(), namespaces(), userNamespaces(), overlay(), seccomp(), space(this.#stateDir), diskCheck()]);
     return [await privileges(), ...found.flat(), ...launcherChecks(facts, failure)];
   }
 }

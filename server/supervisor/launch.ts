@@ -24,6 +24,7 @@ export const launchFields = (order: LaunchOrder): Field[] => {
   fields.push(["cwd", order.cwd], ["uid", String(order.uid)], ["gid", String(order.gid)]);
   if (order.hostname !== null) fields.push(["hostname", order.hostname]);
   if (order.hold === true) fields.push(["hold", "1"]);
+  if (order.diskBytes > 0) fields.push(["disk", "1"]);
   fields.push(
     ["init", bit(order.init)],
     ["tty", bit(order.tty)],

@@ -34,6 +34,8 @@ export const messageTypes = {
   GONE: 33,
   "PROCESS-EXITED": 34,
   FORGOTTEN: 35,
+  USAGE: 36,
+  USED: 37,
   ERROR: 64,
 } as const;
 export type MessageName = keyof typeof messageTypes;

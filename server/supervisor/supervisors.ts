@@ -1,7 +1,16 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DomainError } from "../domain/errors.ts";
-import type { Attached, InstanceState, LiveLimits, Logger, RemovedFiles, SupervisorListener, Supervisors } from "../domain/ports.ts";
+import type {
+  Attached,
+  DiskUse,
+  InstanceState,
+  LiveLimits,
+  Logger,
+  RemovedFiles,
+  SupervisorListener,
+  Supervisors,
+} from "../domain/ports.ts";
 import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
 import { Fields } from "./fields.ts";
 import { limitFields } from "./launch.ts";
@@ -86,6 +95,23 @@ export class SupervisorClients implements Supervisors {
       if (!(error instanceof RefusedError)) throw unavailable(id, error);
       if (error.code === "ended") throw new DomainError("state-conflict", "the sandbox is ending", { members: { state: "stopping" } });
       throw new DomainError("limit-in-use", `the limits stay as they were: ${error.message}`, { cause: error });
+    }
+  }
+
+  async disk(id: string): Promise<DiskUse | null> {
+    const connection = await this.connection(id);
+    try {
+      const fields = new Fields(await connection.request("USAGE", [], "USED", replyMilliseconds));
+      if (fields.optional("disk-used-bytes") === undefined) return null;
+      return {
+        limitBytes: fields.number("disk-bytes"),
+        usedBytes: fields.number("disk-used-bytes"),
+        availableBytes: fields.number("disk-available-bytes"),
+      };
+    } catch (error) {
+      // An older supervisor, or one that is ending.
+      if (error instanceof RefusedError) return null;
+      throw unavailable(id, error);
     }
   }
 

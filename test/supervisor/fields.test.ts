@@ -116,6 +116,7 @@ const ofSupervisor: Message[] = [
     values: { process: "main", rows: 1, columns: 1 },
     refused: { process, rows: [...notNumber, "0", "4097"], columns: [...notNumber, "0", "4097"] },
   },
+  { type: "USAGE", values: {}, refused: {} },
   { type: "RELEASE", values: {}, refused: {} },
 ];
 
@@ -146,6 +147,8 @@ describe("the launcher", () => {
     ["an init without an isolated pid", { isolate: ["mnt", "user", "uts"] }],
     ["capabilities without an isolated user", { isolate: ["mnt", "pid", "uts"], capabilities: 1 }],
     ["neither user nor mnt isolated", { isolate: ["pid", "uts"], root: null }],
+    ["a disk without an isolated mnt", { isolate: ["user", "pid", "uts"], root: null, disk: 1 }],
+    ["a disk that is neither 0 nor 1", { disk: 2 }],
     ["hold with a command", { hold: 1, init: 0 }],
     ["hold with an init", { hold: 1, arg: null }],
     ["hold that is neither 0 nor 1", { hold: 2, arg: null, init: 0 }],

@@ -31,6 +31,8 @@ export const types = {
   GONE: 33,
   PROCESS_EXITED: 34,
   FORGOTTEN: 35,
+  USAGE: 36,
+  USED: 37,
   ERROR: 64,
 } as const;
 export type TypeName = keyof typeof types;

@@ -110,7 +110,6 @@ describe("changed while it runs", () => {
     for (const limits of [{ pids: 2_001 }, { pids: 5, memoryBytes: 2 ** 31 }]) {
       expect(expectProblem(await patch(id, { limits }), 422).code).toBe("invalid-definition");
     }
-    expect(expectProblem(await patch(id, { limits: { diskBytes: 1_000_000 } }), 422).code).toBe("unsupported");
     for (const limits of [{ pids: 0 }, { surprise: 1 }, { cpus: "1" }, null]) expectProblem(await patch(id, { limits }), [400, 422]);
     expectProblem(await patch(id, { limits: { pids: 30 } }, { "if-match": '"9"' }), 412);
     expect((await host.report(id)).generation).toBe(generation);

@@ -45,18 +45,17 @@ test("the hostname is the name unless given", () => {
   expect(complete({ name: "web-1", hostname: "other" }).hostname).toBe("other");
 });
 
-test.each<[string, DefinitionInput, string]>([
-  ["a limit on disk space", { limits: { diskBytes: 1 } }, "/limits/diskBytes"],
-  ["a network", { network: { mode: "nat" as "none" } }, "/network/mode"],
-])("%s is said to be unsupported, not ignored", (_what, input, pointer) => {
-  const error = refusal(input);
-  expect(error.code).toBe("unsupported");
-  expect(error.faults.map((fault) => fault.pointer)).toEqual([pointer]);
-});
+test.each<[string, DefinitionInput, string]>([["a network", { network: { mode: "nat" as "none" } }, "/network/mode"]])(
+  "%s is said to be unsupported, not ignored",
+  (_what, input, pointer) => {
+    const error = refusal(input);
+    expect(error.code).toBe("unsupported");
+    expect(error.faults.map((fault) => fault.pointer)).toEqual([pointer]);
+  },
+);
 
 test("neutral values of what is not supported are taken", () => {
   const input: DefinitionInput = {
-    limits: { diskBytes: null },
     network: { mode: "none" },
   };
   expect(complete(input)).toMatchObject(input);
@@ -74,6 +73,7 @@ test("by itself it neither ends nor starts; a policy has 3 retries, and always h
 
 test.each<[string, DefinitionInput, string]>([
   ["a relative cwd", { cwd: "etc" }, "/cwd"],
+  ["a disk without a mount namespace", { namespaces: { mount: false }, limits: { diskBytes: 2 ** 26 } }, "/limits/diskBytes"],
   ["an empty command", { command: [""] }, "/command/0"],
   ["arguments beyond what can be passed", { command: Array.from({ length: 5 }, () => "x".repeat(110_000)) }, "/command"],
 ])("refuses %s", (_what, input, pointer) => {

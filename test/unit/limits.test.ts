@@ -5,7 +5,13 @@ const usual = { memoryBytes: null, cpus: null, cpuWeight: 100, pids: 512, diskBy
 
 test("what nothing says anything on is as usual", () => {
   expect(new LimitPolicy().complete(undefined)).toEqual(usual);
-  expect(liveLimitsOf(usual)).toEqual({ memoryBytes: 0, cpuQuotaMicroseconds: 0, cpuWeight: 100, pids: 512, openFiles: 1_024 });
+  expect(liveLimitsOf(usual)).toEqual({
+    memoryBytes: 0,
+    cpuQuotaMicroseconds: 0,
+    cpuWeight: 100,
+    pids: 512,
+    openFiles: 1_024,
+  });
   expect(liveLimitsOf({ ...usual, cpus: 0.015 }).cpuQuotaMicroseconds).toBe(1_500);
 });
 
@@ -19,6 +25,7 @@ test("no limit is the most where there is a most; what is asked for beyond it is
   const policy = new LimitPolicy({}, { memoryBytes: 1_000_000_000, pids: 100 });
   expect(policy.complete({})).toEqual({ ...usual, memoryBytes: 1_000_000_000, pids: 100 });
   expect(policy.faults(policy.complete({ memoryBytes: null }))).toEqual([]);
+  expect(new LimitPolicy({}, { diskBytes: 2 ** 30 }).complete({ diskBytes: null }).diskBytes).toBe(2 ** 30);
   expect(policy.faults(policy.complete({ pids: 101 })).map(({ pointer }) => pointer)).toEqual(["/limits/pids"]);
 });
 

@@ -7,6 +7,9 @@ const strict = { additionalProperties: false } as const;
 const Flag = Type.Optional(Type.Boolean());
 const Count = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description });
 
+const diskDescription =
+  "What the sandbox can write to its root, the bookkeeping of its own filesystem included; null: no limit but the host's. PATCH can make it larger, for the next run.";
+
 export const EnvironmentInput = Type.Record(Type.String({ pattern: "^[^=\\u0000]{1,255}$" }), Text({ maxLength: 131_072 }), {
   ...strict,
   maxProperties: 1_000,
@@ -59,7 +62,7 @@ export const DefinitionInputBody = Type.Object(
             Count(...limitBounds.cpuWeight, "Share of the CPU against other sandboxes when there is not enough; 100 by default."),
           ),
           pids: Type.Optional(Count(...limitBounds.pids, "Processes and threads, the sandbox's init included.")),
-          diskBytes: Type.Optional(Nullable(Count(1, 2 ** 50, "Not supported yet."))),
+          diskBytes: Type.Optional(Nullable(Count(...limitBounds.diskBytes, diskDescription))),
           openFiles: Type.Optional(Count(...limitBounds.openFiles, "RLIMIT_NOFILE.")),
           outputBytes: Type.Optional(Count(...limitBounds.outputBytes, "Output kept for each process, and in the log of the sandbox.")),
         },

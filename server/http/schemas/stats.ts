@@ -51,6 +51,17 @@ export const SandboxUsage = Type.Object(
               { description: "Null where the host's cgroup version 2 has no io controller here." },
             ),
           ),
+          disk: Nullable(
+            Type.Object(
+              {
+                mechanism: OneOf(["image"]),
+                limitBytes: Type.Integer(),
+                usedBytes: Type.Integer(),
+                availableBytes: Type.Integer({ description: "What can still be written; the filesystem keeps some for itself." }),
+              },
+              { description: "Of `limits.diskBytes`; null without one. `image`: a loop-mounted ext4 filesystem in a sparse file." },
+            ),
+          ),
           network: Nullable(
             Type.Object(
               {
@@ -93,6 +104,7 @@ export const SandboxUsage = Type.Object(
           },
           pids: { current: 2, limit: 64, refused: 0 },
           io: null,
+          disk: { mechanism: "image", limitBytes: 67_108_864, usedBytes: 1_048_576, availableBytes: 56_000_512 },
           network: { receivedBytes: 0, receivedPackets: 0, sentBytes: 0, sentPackets: 0 },
           pressure: null,
         },
