@@ -21,6 +21,7 @@ import { Runs } from "./domain/runs.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { SandboxStats } from "./domain/stats.ts";
+import { digestOf, Tokens } from "./domain/tokens.ts";
 import { ActivationError, activatedSocket } from "./host/activation.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { HostCgroupUsage } from "./host/cgroup-usage.ts";
@@ -36,7 +37,7 @@ import { StateArchiveFolder } from "./host/run-archive-folder.ts";
 import { StateDirectories } from "./host/sandbox-directories.ts";
 import { ServiceManager } from "./host/service-manager.ts";
 import { ensureToken } from "./host/token.ts";
-import { type AccessPolicy, digestOf } from "./http/access.ts";
+import type { AccessPolicy } from "./http/access.ts";
 import { buildApp } from "./http/app.ts";
 import { version } from "./http/documentation.ts";
 import { Listeners, SocketTakenError } from "./http/listeners.ts";
@@ -51,6 +52,7 @@ import { ProcessTable } from "./store/processes.ts";
 import { SqlRootStore } from "./store/roots.ts";
 import { RunTable } from "./store/runs.ts";
 import { SandboxTable } from "./store/sandboxes.ts";
+import { TokenTable } from "./store/tokens.ts";
 import { FileAgentClients } from "./supervisor/file-agents.ts";
 import { LauncherClient } from "./supervisor/launcher.ts";
 import { OutputLogs } from "./supervisor/output-logs.ts";
@@ -174,6 +176,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       info,
       measurements,
       idempotency: new IdempotencyTable(database),
+      tokens: new Tokens(new TokenTable(database), events, database),
       logger,
     },
     access,

@@ -1,10 +1,8 @@
+import type { Scope } from "./callers.ts";
 import { type Definition, type DefinitionInput, namespaceSwitches } from "./definition.ts";
 import { DomainError, type InputFault } from "./errors.ts";
 import type { LimitPolicy } from "./limits.ts";
 import { checkNamespaces } from "./namespace-rules.ts";
-
-/** The scope of the caller; what a definition may ask for depends on it. */
-export type Scope = "read" | "run" | "admin";
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -55,6 +53,7 @@ const limitsOf = ({ limits }: DefinitionInput, hasMount: boolean, policy: LimitP
 /**
  * The whole definition: defaults filled in, checked for sense.
  * @param fallbackName the name where the caller gave none
+ * @param scope of the caller: what may be asked for depends on it
  * @param policy the daemon's limits
  * @throws DomainError `unsupported`, `invalid-definition`, `namespace-combination`, `forbidden`; faults carry RFC 6901 pointers
  */

@@ -18,6 +18,7 @@ export type ErrorCode =
   | "operation-not-found"
   | "process-not-found"
   | "run-not-found"
+  | "token-not-found"
   | "name-taken"
   | "root-in-use"
   | "root-not-ready"

@@ -1,5 +1,6 @@
+import type { Scope } from "./callers.ts";
 import type { DefinitionInput } from "./definition.ts";
-import { completeDefinition, type Scope } from "./definitions.ts";
+import { completeDefinition } from "./definitions.ts";
 import { DomainError } from "./errors.ts";
 import { expire } from "./expiries.ts";
 import { newId } from "./ids.ts";

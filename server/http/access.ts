@@ -1,15 +1,16 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import type { Socket } from "node:net";
 import { isIP } from "node:net";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { Scope } from "../domain/definitions.ts";
+import { administrator, type Caller } from "../domain/callers.ts";
 import { DomainError } from "../domain/errors.ts";
+import { digestOf, type Tokens } from "../domain/tokens.ts";
+import { checkScope } from "./scopes.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    scope: Scope;
-    /** Who asks, as far as idempotency keys are kept apart: `unix` or `token`. */
-    caller: string;
+    /** Who asks. On routes that are open to all it says nothing. */
+    caller: Caller;
   }
   interface FastifyContextConfig {
     /** Answered without a token: says nothing about what is managed here. */
@@ -21,13 +22,11 @@ declare module "fastify" {
 export interface AccessPolicy {
   /** Connections that came over the unix socket; access to that is the authority. */
   fromUnix: WeakSet<Socket>;
-  /** SHA-256 of the admin token. */
+  /** SHA-256 of the token in the daemon's token file. */
   tokenDigest: Buffer;
   /** Host and port of TCP, once it is listened to. */
   tcp: { host: string; port: number } | null;
 }
-
-export const digestOf = (token: string): Buffer => createHash("sha256").update(token).digest();
 
 /** Host and port of a Host header or an origin; null when it is neither. */
 const authorityOf = (text: string): { host: string; port: number } | null => {
@@ -71,24 +70,31 @@ const checkOrigin = (policy: AccessPolicy, request: FastifyRequest, unix: boolea
 
 const bearer = (header: string | undefined): string | null => /^Bearer ([A-Za-z0-9._~+/=-]{1,512})$/i.exec(header ?? "")?.[1] ?? null;
 
-/** Refuses before the body is read: names and origins of others, and on TCP whoever has no token. */
-export const authorization = (app: FastifyInstance, policy: AccessPolicy): void => {
-  app.decorateRequest("scope", "read");
-  app.decorateRequest("caller", "");
+/** Refuses before the body is read: names and origins of others, on TCP whoever has no token, and whose scope does not reach so far. */
+export const authorization = (app: FastifyInstance, policy: AccessPolicy, tokens: Tokens): void => {
+  app.decorateRequest("caller");
   app.addHook("onRequest", (request, _reply, done) => {
     const unix = policy.fromUnix.has(request.raw.socket);
     checkOrigin(policy, request, unix);
-    if (unix) {
-      request.scope = "admin";
-      request.caller = "unix";
-    } else if (request.routeOptions.config.open !== true) {
-      const token = bearer(request.headers.authorization);
-      if (token === null)
-        throw new DomainError("unauthorized", "TCP needs the header Authorization: Bearer TOKEN; the token is in the daemon's token file");
-      if (!timingSafeEqual(digestOf(token), policy.tokenDigest)) throw new DomainError("unauthorized", "the token is not valid");
-      request.scope = "admin";
-      request.caller = "token";
+    if (unix) request.caller = administrator("unix");
+    else if (request.routeOptions.config.open !== true) {
+      request.caller = holderOf(policy, tokens, request);
+      checkScope(request);
     }
     done();
   });
+};
+
+/** @throws DomainError `unauthorized` */
+const holderOf = (policy: AccessPolicy, tokens: Tokens, request: FastifyRequest): Caller => {
+  const secret = bearer(request.headers.authorization);
+  if (secret === null)
+    throw new DomainError(
+      "unauthorized",
+      "TCP needs the header Authorization: Bearer TOKEN; the first token is in the daemon's token file",
+    );
+  if (timingSafeEqual(digestOf(secret), policy.tokenDigest)) return administrator("token");
+  const caller = tokens.caller(secret);
+  if (caller === null) throw new DomainError("unauthorized", "the token is not valid");
+  return caller;
 };

@@ -27,8 +27,10 @@ import { sandboxLifecycleRoutes } from "./routes/sandbox-lifecycle.ts";
 import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { statsRoutes } from "./routes/stats.ts";
 import { terminalRoutes } from "./routes/terminal.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { watchRoutes } from "./routes/watch.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
+import { requireScopes } from "./scopes.ts";
 import type { Services } from "./services.ts";
 import { use } from "./use.ts";
 import { validators } from "./validation.ts";
@@ -59,6 +61,7 @@ const routes = [
   runArchiveRoutes,
   eventRoutes,
   backupRoutes,
+  tokenRoutes,
 ];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */
@@ -104,10 +107,11 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   });
   failures(app);
   bodies(app);
-  authorization(app, access);
+  authorization(app, access, services.tokens);
   idempotency(app, services.idempotency);
   use(app, services.lifetimes);
   await documentation(app);
+  requireScopes(app);
   for (const room of routes) await app.register(room(services));
   return app;
 };

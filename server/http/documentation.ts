@@ -50,7 +50,13 @@ export const documentation = async (app: FastifyInstance): Promise<void> => {
         { name: "daemon", description: "The daemon and its host" },
       ],
       components: {
-        securitySchemes: { token: { type: "http", scheme: "bearer", description: "On TCP. Over the unix socket no token is needed." } },
+        securitySchemes: {
+          token: {
+            type: "http",
+            scheme: "bearer",
+            description: "On TCP. Over the unix socket no token is needed, and the scope is admin.",
+          },
+        },
       },
       security: [{ token: [] }],
     },

@@ -9,8 +9,8 @@ declare module "fastify" {
     keyUse: KeyUse | null;
   }
   interface FastifyContextConfig {
-    /** The body is taken piece by piece as it comes, as long as that takes: it can neither be compared with another nor be given a time. */
-    streamed?: boolean;
+    /** Why no key can be honoured here. */
+    unrepeatable?: string;
   }
 }
 
@@ -54,12 +54,12 @@ export const idempotency = (app: FastifyInstance, store: IdempotencyStore): void
     if (request.method !== "POST") return;
     const key = keyOf(request);
     if (key === null) return;
-    if (request.routeOptions.config.streamed === true)
-      throw new DomainError("unsupported", "a body that is passed on as it comes cannot be repeated; send it without Idempotency-Key");
+    const { unrepeatable } = request.routeOptions.config;
+    if (unrepeatable !== undefined) throw new DomainError("unsupported", unrepeatable);
     const bodyHash = createHash("sha256")
       .update(JSON.stringify(request.body ?? null))
       .digest("base64url");
-    const use: KeyUse = { caller: request.caller, route: request.url, key, bodyHash };
+    const use: KeyUse = { caller: request.caller.id, route: request.url, key, bodyHash };
     for (;;) {
       const claim = store.claim(use);
       if (claim.kind === "new") return hold(request, use);

@@ -29,6 +29,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "operation-not-found": kind(404, "No such operation"),
   "process-not-found": kind(404, "No such process"),
   "run-not-found": kind(404, "No such run"),
+  "token-not-found": kind(404, "No such token"),
   "name-taken": kind(409, "The name is taken"),
   "root-in-use": kind(409, "The root is in use"),
   "root-not-ready": kind(409, "The root is not ready", true),

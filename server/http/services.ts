@@ -15,6 +15,7 @@ import type { Roots } from "../domain/roots.ts";
 import type { Runs } from "../domain/runs.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
 import type { SandboxStats } from "../domain/stats.ts";
+import type { Tokens } from "../domain/tokens.ts";
 import type { ArchiveLimits } from "./archive-limits.ts";
 
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
@@ -36,5 +37,6 @@ export interface Services {
   info: Info;
   measurements: Measurements;
   idempotency: IdempotencyStore;
+  tokens: Tokens;
   logger: PinoLogger;
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import type { Scope } from "../../server/domain/callers.ts";
 import type { DefinitionInput } from "../../server/domain/definition.ts";
-import { completeDefinition, environmentOf, type Scope } from "../../server/domain/definitions.ts";
+import { completeDefinition, environmentOf } from "../../server/domain/definitions.ts";
 import { DomainError } from "../../server/domain/errors.ts";
 import { LimitPolicy } from "../../server/domain/limits.ts";
 import { namespaceWarnings } from "../../server/domain/namespace-rules.ts";

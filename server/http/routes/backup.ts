@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
-import { adminOnly } from "../admin-only.ts";
 import { problemResponses, Timestamp } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
 
@@ -33,7 +32,6 @@ export const backupRoutes =
     app.post(
       "/v1/backup",
       {
-        onRequest: adminOnly,
         schema: {
           tags: ["daemon"],
           operationId: "makeBackup",

@@ -82,7 +82,7 @@ export const outputRoutes =
       raw.post(
         "/v1/sandboxes/:sandbox/processes/:process/stdin",
         {
-          config: { streamed: true },
+          config: { unrepeatable: "a body that is passed on as it comes cannot be repeated; send it without Idempotency-Key" },
           schema: {
             tags,
             operationId: "writeInput",

@@ -2,7 +2,6 @@ import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
 import type { Operations } from "../../domain/operations.ts";
 import type { Roots } from "../../domain/roots.ts";
-import { adminOnly } from "../admin-only.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
 import { OperationBody, operationBody, operationFailure, Wait, waitMilliseconds } from "../schemas/operations.ts";
 import { CreateRoot, exampleRoot, ManifestBody, missingRoot, RootBody, requestedSource, rootBody, rootStates } from "../schemas/roots.ts";
@@ -35,7 +34,7 @@ export const rootRoutes =
         ),
       },
     };
-    app.post("/v1/roots", { schema: create, onRequest: adminOnly }, async (request, reply) => {
+    app.post("/v1/roots", { schema: create }, async (request, reply) => {
       const { root, operation } = await roots.create(request.body.name, requestedSource(request.body.source));
       const now = await operations.wait(operation.id, waitMilliseconds(request.query.wait));
       if (now.state === "failed") throw operationFailure(now);
@@ -112,7 +111,7 @@ export const rootRoutes =
       summary: "Remove a root, or cancel its provisioning",
       response: { 204: Type.Null({ description: "Removed." }), ...problemResponses("root-in-use"), ...missingRoot() },
     };
-    app.delete("/v1/roots/:root", { schema: remove, onRequest: adminOnly }, async (request, reply) => {
+    app.delete("/v1/roots/:root", { schema: remove }, async (request, reply) => {
       await roots.delete(request.params.root);
       return reply.code(204).send(null);
     });

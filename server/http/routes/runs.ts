@@ -79,7 +79,7 @@ export const runRoutes =
       },
       async (request, reply) => {
         const gone = abortedBy(reply);
-        const [taken] = await runs.submit([request.body as RunInput], request.caller);
+        const [taken] = await runs.submit([request.body as RunInput], request.caller.id);
         const id = taken?.id ?? "";
         const milliseconds = schemas.runWaitMilliseconds(request.query.wait);
         const run = await runs.wait(id, AbortSignal.any([gone, AbortSignal.timeout(milliseconds)]));
@@ -109,7 +109,7 @@ export const runRoutes =
         const { root = "default", runs: inputs } = request.body;
         const taken = await runs.submit(
           inputs.map((input) => ({ ...input, root }) as RunInput),
-          request.caller,
+          request.caller.id,
           (index) => `/runs/${index}`,
         );
         return reply.code(202).send({ items: taken.map(schemas.runSummaryBody) });

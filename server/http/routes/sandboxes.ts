@@ -49,7 +49,7 @@ export const sandboxRoutes =
         },
       },
       async (request, reply) => {
-        const report = await sandboxes.create(request.body as DefinitionInput, request.query.start, request.scope);
+        const report = await sandboxes.create(request.body as DefinitionInput, request.query.start, request.caller.scope);
         return reply.code(201).header("location", `/v1/sandboxes/${report.id}`).send(tagged(reply, report));
       },
     );

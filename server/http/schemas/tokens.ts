@@ -1,0 +1,71 @@
+import { Type } from "typebox";
+import { type Scope, scopes } from "../../domain/callers.ts";
+import type { TokenRow } from "../../domain/tokens.ts";
+import { Name, Nullable, named, OneOf, Reference, Timestamp } from "./shared.ts";
+
+const strict = { additionalProperties: false } as const;
+
+export const TokenPath = Type.Object({ token: Reference });
+
+const Scopes = Type.Array(OneOf(scopes), {
+  minItems: 1,
+  maxItems: 3,
+  description:
+    "`read` looks; `run` also makes and uses sandboxes and runs; `admin` also changes roots and tokens, shares namespaces of the host, and sees all.",
+});
+
+export const TokenBody = Type.Object(
+  {
+    name: Name,
+    scopes: Scopes,
+    ttlSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 315_360_000, description: "Expires so long after it was made." })),
+  },
+  { ...strict, examples: [{ name: "ci", scopes: ["run"], ttlSeconds: 86_400 }] },
+);
+
+const members = {
+  id: Type.String(),
+  name: Type.String(),
+  scopes: Scopes,
+  createdAt: Timestamp,
+  expiresAt: Nullable(Timestamp),
+  lastUsedAt: Nullable({ ...Timestamp, description: "To within a minute." }),
+};
+
+const example = {
+  id: "01jd9f4d7k3m5n8p0q2r4s6t8v",
+  name: "ci",
+  scopes: ["read", "run"],
+  createdAt: "2026-11-24T10:00:00.000Z",
+  expiresAt: "2026-11-25T10:00:00.000Z",
+  lastUsedAt: null,
+};
+
+export const Token = named("Token", Type.Object(members, { examples: [example] }));
+export const TokenList = Type.Object(
+  { items: Type.Array(Token), nextCursor: Nullable(Type.String()) },
+  { examples: [{ items: [example], nextCursor: null }] },
+);
+export const NewToken = Type.Object(
+  { ...members, token: Type.String({ description: "The secret. It is told once, and kept nowhere." }) },
+  { examples: [{ ...example, token: "unshared_..." }] },
+);
+
+export const TokenQuery = Type.Object(
+  {
+    limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
+    cursor: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9_-]{1,64}$" })),
+  },
+  strict,
+);
+
+const isoOrNull = (time: number | null): string | null => (time === null ? null : new Date(time).toISOString());
+
+export const tokenBody = ({ id, name, scope, createdAt, expiresAt, lastUsedAt }: TokenRow) => ({
+  id,
+  name,
+  scopes: scopes.slice(0, scopes.indexOf(scope) + 1) as Scope[],
+  createdAt: new Date(createdAt).toISOString(),
+  expiresAt: isoOrNull(expiresAt),
+  lastUsedAt: isoOrNull(lastUsedAt),
+});
