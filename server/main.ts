@@ -2,6 +2,7 @@
 import { type Logger, pino } from "pino";
 import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
 import { Alarm } from "./domain/alarm.ts";
+import { Audit } from "./domain/audit.ts";
 import { EventLog } from "./domain/events.ts";
 import { Files } from "./domain/files.ts";
 import { deadlines } from "./domain/lifecycle.ts";
@@ -42,6 +43,7 @@ import { buildApp } from "./http/app.ts";
 import { version } from "./http/documentation.ts";
 import { Listeners, SocketTakenError } from "./http/listeners.ts";
 import { loggerOptions } from "./logging.ts";
+import { AuditTable } from "./store/audit.ts";
 import { DatabaseBackups } from "./store/backups.ts";
 import { DaemonLock, LockedError } from "./store/daemon-lock.ts";
 import { Database } from "./store/database.ts";
@@ -145,6 +147,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   });
   const namespaces = new NamespaceIndex(store, proc, () => launcher.lastFacts()?.hostInodes ?? null);
   const eventLog = new EventLog(events, store, database);
+  const auditTable = new AuditTable(database);
+  const audit = new Audit(auditTable, store, database, logger.child({ room: "audit" }));
   const info = new DaemonInfo({
     config,
     version,
@@ -171,6 +175,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       namespaces,
       stats,
       eventLog,
+      audit,
       backups: new DatabaseBackups(config.stateDir),
       logs,
       info,
@@ -191,7 +196,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   info.recovered(recovery);
 
   const pruning = new AbortController();
-  events.keepPruned(pruning.signal);
+  for (const journal of [events, auditTable]) journal.keepPruned(pruning.signal);
 
   releaseStartMemory();
   const listeners = new Listeners(app, fromUnix);
@@ -223,6 +228,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     const runsEnded = runs.shutDown();
     processes.outputs.close();
     eventLog.close();
+    audit.close();
     logs.close();
     pruning.abort();
     setTimeout(() => process.exit(1), endMilliseconds).unref();
@@ -231,6 +237,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     await files.shutDown();
     supervisors.close();
     await launcher.close();
+    audit.flush();
     await database.close();
     lock.release();
     logger.info("ended");

@@ -10,10 +10,12 @@ export const reaches = (scope: Scope, needed: Scope): boolean => scopes.indexOf(
 export interface Caller {
   /** `unix`, `token` for the daemon's token file, or the id of a token: whose idempotency keys and turns in the queue of runs they are. */
   id: string;
+  /** Of the token; else as the id. */
+  name: string;
   scope: Scope;
   /** When it may ask no more: milliseconds since 1970; null: no such time. */
   expiresAt: number | null;
 }
 
 /** Who has the socket, or the daemon's token file, is the host's own administrator. */
-export const administrator = (id: "unix" | "token"): Caller => ({ id, scope: "admin", expiresAt: null });
+export const administrator = (id: "unix" | "token"): Caller => ({ id, name: id, scope: "admin", expiresAt: null });

@@ -39,6 +39,7 @@ export type ErrorCode =
   | "run-archive-expired"
   | "output-dropped"
   | "events-dropped"
+  | "audit-dropped"
   | "logs-dropped"
   | "stdin-closed"
   | "no-terminal"

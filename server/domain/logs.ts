@@ -1,5 +1,6 @@
 import { DomainError } from "./errors.ts";
-import type { EventSource } from "./events.ts";
+import type { StoredEvent } from "./events.ts";
+import type { Journal } from "./journal.ts";
 import { maybeAlive } from "./lifecycle.ts";
 import { LogDroppedError, type LogPosition, type LogRecord, type LogSource } from "./log-ports.ts";
 import type { OutputStream } from "./process.ts";
@@ -29,10 +30,10 @@ const later = (a: LogPosition, b: LogPosition): LogPosition => (isBefore(a, b) ?
 export class SandboxLogs {
   readonly #room: SandboxRoom;
   readonly #source: LogSource;
-  readonly #events: Pick<EventSource, "changed">;
+  readonly #events: Pick<Journal<StoredEvent>, "changed">;
   readonly #closing = new AbortController();
 
-  constructor(room: SandboxRoom, source: LogSource, events: Pick<EventSource, "changed">) {
+  constructor(room: SandboxRoom, source: LogSource, events: Pick<Journal<StoredEvent>, "changed">) {
     this.#room = room;
     this.#source = source;
     this.#events = events;

@@ -115,7 +115,7 @@ export class Tokens {
       row.lastUsedAt = now;
       this.#store.used(row.id, now);
     }
-    return { id: row.id, scope: row.scope, expiresAt: row.expiresAt };
+    return { id: row.id, name: row.name, scope: row.scope, expiresAt: row.expiresAt };
   }
 
   #forgetExpired(now: number): void {

@@ -1,12 +1,14 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from "fastify";
 import { DomainError } from "../domain/errors.ts";
 import { type AccessPolicy, authorization } from "./access.ts";
+import { auditCalls } from "./audit.ts";
 import { bodies, bodyLimit } from "./bodies.ts";
 import { documentation } from "./documentation.ts";
 import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
 import { archiveRoutes } from "./routes/archive.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { backupRoutes } from "./routes/backup.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fileChangeRoutes } from "./routes/file-changes.ts";
@@ -60,6 +62,7 @@ const routes = [
   runRoutes,
   runArchiveRoutes,
   eventRoutes,
+  auditRoutes,
   backupRoutes,
   tokenRoutes,
 ];
@@ -109,6 +112,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   bodies(app);
   authorization(app, access, services.tokens);
   idempotency(app, services.idempotency);
+  auditCalls(app, services.audit);
   use(app, services.lifetimes);
   await documentation(app);
   requireScopes(app);

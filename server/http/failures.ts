@@ -4,7 +4,7 @@ import { methodTable } from "./methods.ts";
 import { problemOf, refusalOf } from "./problems.ts";
 
 /** The path without its query: what a problem names as its instance, so that no parameter's value is echoed. "/" for a target without a path. */
-const pathOf = (url: string): string => /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?(\/[^?#]*)/i.exec(url)?.[1]?.slice(0, 1024) ?? "/";
+export const pathOf = (url: string): string => /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?(\/[^?#]*)/i.exec(url)?.[1]?.slice(0, 1024) ?? "/";
 
 /** Answers any error as a problem document; what nobody foresaw becomes a generic 500, and its cause stays in the log. */
 export const answerFailure = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
@@ -14,6 +14,7 @@ export const answerFailure = (error: unknown, request: FastifyRequest, reply: Fa
   const missingInPath = refusal?.code === "root-not-found" && request.routeOptions.url?.startsWith("/v1/roots/:") === true;
   const shown = refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause");
   const problem = problemOf(shown, pathOf(request.url), missingInPath ? 404 : undefined);
+  request.problemCode = problem.code;
   if (problem.code === "unauthorized") void reply.header("www-authenticate", 'Bearer realm="unshared"');
   // Fastify would close the connection, and a client that is still sending would see a reset in place of the answer. Node reads
   // the rest of the body and throws it away, within the request's timeout.

@@ -50,6 +50,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "run-archive-expired": kind(410, "The archive of the run is held no more"),
   "output-dropped": kind(410, "This output is held no more"),
   "events-dropped": kind(410, "These events are kept no more"),
+  "audit-dropped": kind(410, "These calls are kept no more"),
   "logs-dropped": kind(410, "This part of the log is kept no more"),
   "stdin-closed": kind(409, "The process takes no more input"),
   "no-terminal": kind(409, "The process has no terminal"),

@@ -65,6 +65,7 @@ export const neededScopes: Readonly<Record<Scope, readonly string[]>> = {
     "POST /v1/roots",
     "DELETE /v1/roots/:root",
     "DELETE /v1/operations/:operation",
+    "GET /v1/audit",
     "GET /v1/tokens",
     "POST /v1/tokens",
     "DELETE /v1/tokens/:token",

@@ -1,4 +1,5 @@
 import type { Logger as PinoLogger } from "pino";
+import type { Audit } from "../domain/audit.ts";
 import type { Backups } from "../domain/backups.ts";
 import type { EventLog } from "../domain/events.ts";
 import type { Files } from "../domain/files.ts";
@@ -32,6 +33,7 @@ export interface Services {
   namespaces: NamespaceIndex;
   stats: SandboxStats;
   eventLog: EventLog;
+  audit: Audit;
   backups: Backups;
   logs: SandboxLogs;
   info: Info;

@@ -125,6 +125,7 @@ const calls: [string, string, unknown?][] = [
   ["DELETE", "/v1/sandboxes/box"],
   ["GET", "/v1/sandboxes"],
   ["GET", "/v1/events"],
+  ["GET", "/v1/audit"],
   ["POST", "/v1/backup"],
   ["POST", "/v1/runs", { command: ["/bin/sleep", "60"] }],
   ["POST", "/v1/runs?wait=true", { command: ["/bin/bash", "-c", "echo x >out/y"], cwd: "/job", collect: ["/job/out/*"] }],

@@ -27,14 +27,14 @@ const append = (count: number) => {
   for (let number = 0; number < count; number += 1) events.append("sandbox.changed", "a", { number });
 };
 const numbers = () => events.page(0, 1_000).map(({ id }) => id);
-const kept = { events: 1_000, milliseconds: 60_000, batch: 500 };
+const kept = { entries: 1_000, milliseconds: 60_000, batch: 500 };
 
 test("prunes by count, in batches, from the front", () => {
   append(10);
-  expect(events.prune(Date.now(), { ...kept, events: 4, batch: 5 })).toBe(5);
+  expect(events.prune(Date.now(), { ...kept, entries: 4, batch: 5 })).toBe(5);
   expect(numbers()).toEqual([6, 7, 8, 9, 10]);
-  expect(events.prune(Date.now(), { ...kept, events: 4, batch: 5 })).toBe(1);
-  expect(events.prune(Date.now(), { ...kept, events: 4, batch: 5 })).toBe(0);
+  expect(events.prune(Date.now(), { ...kept, entries: 4, batch: 5 })).toBe(1);
+  expect(events.prune(Date.now(), { ...kept, entries: 4, batch: 5 })).toBe(0);
   expect(numbers()).toEqual([7, 8, 9, 10]);
 });
 
@@ -57,7 +57,7 @@ test("a follower is told what is committed, and nothing that was rolled back", a
   ).toThrow("undo");
   await Promise.resolve();
   database.transaction(() => events.append("sandbox.running", "a", {}));
-  expect((await next).value).toMatchObject({ kind: "events", events: [{ id: 1, type: "sandbox.running" }] });
+  expect((await next).value).toMatchObject({ kind: "entries", entries: [{ id: 1, type: "sandbox.running" }] });
   const last = reading.next();
   log.close();
   expect(await last).toEqual({ done: true, value: undefined });
@@ -67,9 +67,9 @@ test("a reader that stalls gets what it missed page by page, and a gap where it 
   append(150);
   const reading = log.open({ ...all, follow: true }, never);
   const first = (await reading.next()).value;
-  expect(first?.kind === "events" && first.events.map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
+  expect(first?.kind === "entries" && first.entries.map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
   append(5);
-  expect(events.prune(Date.now(), { ...kept, events: 20 })).toBe(135);
+  expect(events.prune(Date.now(), { ...kept, entries: 20 })).toBe(135);
   expect((await reading.next()).value).toEqual({ kind: "gap", first: 136 });
   expect((await reading.next()).done).toBe(true);
 });
@@ -79,6 +79,6 @@ test("the end of a reading that does not follow is where the events ended when i
   const reading = log.open(all, never);
   append(3);
   const piece = (await reading.next()).value;
-  expect(piece?.kind === "events" && piece.events.length).toBe(3);
+  expect(piece?.kind === "entries" && piece.entries.length).toBe(3);
   expect((await reading.next()).done).toBe(true);
 });

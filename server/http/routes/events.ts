@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
-import type { EventPiece, StoredEvent } from "../../domain/events.ts";
+import type { StoredEvent } from "../../domain/events.ts";
 import { abortedBy } from "../departures.ts";
+import { journalFormats } from "../journal-format.ts";
 import { lastEventId } from "../last-event-id.ts";
-import { acceptedFormat, eventText, type OutputFormat, sendPieces } from "../output-stream.ts";
+import { acceptedFormat, sendPieces } from "../output-stream.ts";
 import { EventLine, EventsQuery } from "../schemas/events.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -15,22 +16,7 @@ where that happens in the middle of a stream, its last record is \`{"gap": {"fir
 
 const textOf = ({ id, type, time, subject, data }: StoredEvent): string =>
   JSON.stringify({ id, type, time: new Date(time).toISOString(), subject, data });
-const gapText = (first: number): string => JSON.stringify({ gap: { first } });
-
-const ndjson: OutputFormat<EventPiece> = {
-  mediaType: "application/x-ndjson",
-  keepAlive: "\n",
-  bodyOf: (piece) => (piece.kind === "gap" ? `${gapText(piece.first)}\n` : piece.events.map((event) => `${textOf(event)}\n`).join("")),
-};
-
-const serverSentEvents: OutputFormat<EventPiece> = {
-  mediaType: "text/event-stream",
-  keepAlive: ":\n\n",
-  bodyOf: (piece) =>
-    piece.kind === "gap"
-      ? eventText("gap", gapText(piece.first))
-      : piece.events.map((event) => eventText(event.type, textOf(event), event.id)).join(""),
-};
+const { ndjson, serverSentEvents } = journalFormats(textOf, ({ type }) => type);
 
 export const eventRoutes =
   ({ eventLog }: Services): FastifyPluginAsyncTypebox =>

@@ -3,6 +3,7 @@ import websocket from "@fastify/websocket";
 import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
 import { DomainError } from "../../domain/errors.ts";
+import { auditHandshake } from "../audit.ts";
 import { ProcessPath } from "../schemas/processes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -30,7 +31,7 @@ const checkHandshake = (request: FastifyRequest): void => {
 
 /** Terminals of processes, live. */
 export const terminalRoutes =
-  ({ processes }: Services): FastifyPluginAsyncTypebox =>
+  ({ processes, audit }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
     await app.register(websocket, {
       options: { maxPayload: frameBytes, handleProtocols: (offered: Set<string>) => offered.has(subprotocol) && subprotocol },
@@ -50,6 +51,7 @@ export const terminalRoutes =
     app.route({
       method: "GET",
       url: "/v1/sandboxes/:sandbox/processes/:process/terminal",
+      config: { changes: true },
       schema: {
         tags: ["processes"],
         operationId: "attachTerminal",
@@ -85,6 +87,7 @@ export const terminalRoutes =
         const { after = "held" } = request.query as { after?: string };
         const path = request.url.split("?", 1)[0] ?? request.url;
         const target = { sandbox, process, after: after === "held" ? ("held" as const) : Number(after), path };
+        auditHandshake(audit, request);
         await new TerminalSession(socket, processes, target).run();
       },
       // Only handshakes get past the check, and they are answered by the handler above.

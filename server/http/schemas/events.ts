@@ -1,5 +1,6 @@
 import { Type } from "typebox";
-import { named, Reference, Timestamp } from "./shared.ts";
+import { Gap, journalQuery } from "./journals.ts";
+import { named, Timestamp } from "./shared.ts";
 
 export const EventLine = named(
   "Event",
@@ -10,12 +11,7 @@ export const EventLine = named(
       time: Type.Optional(Timestamp),
       subject: Type.Optional(Type.String({ description: "The id of the sandbox or root." })),
       data: Type.Optional(Type.Object({}, { additionalProperties: true })),
-      gap: Type.Optional(
-        Type.Object(
-          { first: Type.Integer() },
-          { description: "The last record of a reader that was too slow: what follows is dropped up to `first`." },
-        ),
-      ),
+      gap: Gap,
     },
     {
       examples: [
@@ -33,11 +29,7 @@ export const EventLine = named(
 
 export const EventsQuery = Type.Object(
   {
-    after: Type.Optional(
-      Type.String({ pattern: "^[0-9]{1,15}$", description: "The last event already seen; without it, from the first that is kept." }),
-    ),
-    follow: Type.Boolean({ default: false, description: "Go on with new ones as they happen." }),
-    sandbox: Type.Optional({ ...Reference, description: "Only those of this sandbox: its name or id, the id also after it was deleted." }),
+    ...journalQuery,
     type: Type.Optional(
       Type.String({
         maxLength: 1_000,
@@ -45,7 +37,6 @@ export const EventsQuery = Type.Object(
         description: "Types such as `sandbox.running`, or all of a kind as `sandbox.*`; several with commas.",
       }),
     ),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: "End after so many." })),
   },
   { additionalProperties: false },
 );
