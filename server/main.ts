@@ -1,8 +1,10 @@
 /** The composition root: builds the rooms, recovers, listens, shuts down. Nothing else knows all of them. */
+import { hostname, release } from "node:os";
 import { type Logger, pino } from "pino";
 import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
 import { Alarm } from "./domain/alarm.ts";
 import { Audit } from "./domain/audit.ts";
+import { Diagrams } from "./domain/diagrams.ts";
 import { EventLog } from "./domain/events.ts";
 import { Files } from "./domain/files.ts";
 import { deadlines } from "./domain/lifecycle.ts";
@@ -34,6 +36,7 @@ import { releaseStartMemory } from "./host/memory.ts";
 import { HostPreflight } from "./host/preflight.ts";
 import { Proc } from "./host/proc.ts";
 import { HostRootBuilder } from "./host/root-builder.ts";
+import { HostRootListings } from "./host/root-listing.ts";
 import { StateArchiveFolder } from "./host/run-archive-folder.ts";
 import { StateDirectories } from "./host/sandbox-directories.ts";
 import { ServiceManager } from "./host/service-manager.ts";
@@ -146,6 +149,12 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     log: logger.child({ room: "runs" }),
   });
   const namespaces = new NamespaceIndex(store, proc, () => launcher.lastFacts()?.hostInodes ?? null);
+  const diagrams = new Diagrams({
+    room,
+    processes: liveProcesses,
+    listings: new HostRootListings(),
+    host: { name: hostname(), kernel: release() },
+  });
   const eventLog = new EventLog(events, store, database);
   const auditTable = new AuditTable(database);
   const audit = new Audit(auditTable, store, database, logger.child({ room: "audit" }));
@@ -173,6 +182,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       liveProcesses,
       runs,
       namespaces,
+      diagrams,
       stats,
       eventLog,
       audit,

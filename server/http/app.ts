@@ -10,6 +10,7 @@ import { answerClientError, createHttpServer } from "./listeners.ts";
 import { archiveRoutes } from "./routes/archive.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { backupRoutes } from "./routes/backup.ts";
+import { diagramRoutes } from "./routes/diagram.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fileChangeRoutes } from "./routes/file-changes.ts";
 import { fileUploadRoutes } from "./routes/file-uploads.ts";
@@ -52,6 +53,7 @@ const routes = [
   archiveRoutes,
   watchRoutes,
   namespaceRoutes,
+  diagramRoutes,
   statsRoutes,
   rootRoutes,
   operationRoutes,

@@ -1,6 +1,7 @@
 import type { Logger as PinoLogger } from "pino";
 import type { Audit } from "../domain/audit.ts";
 import type { Backups } from "../domain/backups.ts";
+import type { Diagrams } from "../domain/diagrams.ts";
 import type { EventLog } from "../domain/events.ts";
 import type { Files } from "../domain/files.ts";
 import type { IdempotencyStore } from "../domain/idempotency.ts";
@@ -31,6 +32,7 @@ export interface Services {
   liveProcesses: LiveProcesses;
   runs: Runs;
   namespaces: NamespaceIndex;
+  diagrams: Diagrams;
   stats: SandboxStats;
   eventLog: EventLog;
   audit: Audit;

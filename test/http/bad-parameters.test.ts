@@ -99,6 +99,7 @@ const badQueries: Record<string, string[]> = {
   parents: ["x", "", "2", "true&parents=true"],
   mode: ["", "x", "8", "99", "12345", "0o644", "-1", "%00", "0644&mode=0644"],
   uid: ["-1", "65536", "x", "", "1.5", "0&uid=0"],
+  format: ["x", "", "SVG", "png", "%00", "svg&format=json"],
   gid: ["-1", "65536", "x", "", "1.5", "0&gid=0"],
 };
 

@@ -79,6 +79,7 @@ const bodyTypes = [
   "application/octet-stream",
   "application/x-tar",
   "text/event-stream",
+  "image/svg+xml",
   "text/plain",
 ];
 
@@ -92,6 +93,8 @@ const calls: [string, string, unknown?][] = [
   ["GET", "/v1/sandboxes/box/namespaces"],
   ["GET", "/v1/sandboxes/box/stats"],
   ["GET", "/v1/namespaces"],
+  ["GET", "/v1/diagram?format=json"],
+  ["GET", "/v1/sandboxes/box/diagram?format=json"],
   ["GET", "/v1/namespaces?pid=PID"],
   ["PATCH", "/v1/sandboxes/box", { labels: {} }],
   ["GET", "/v1/sandboxes?state=running"],
