@@ -25,6 +25,7 @@ import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { SandboxStats } from "./domain/stats.ts";
 import { digestOf, Tokens } from "./domain/tokens.ts";
+import { Visibility } from "./domain/visibility.ts";
 import { ActivationError, activatedSocket } from "./host/activation.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { HostCgroupUsage } from "./host/cgroup-usage.ts";
@@ -191,6 +192,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       info,
       measurements,
       idempotency: new IdempotencyTable(database),
+      visibility: new Visibility(store, runs, operations),
       tokens: new Tokens(new TokenTable(database), events, database),
       logger,
     },

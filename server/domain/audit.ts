@@ -83,7 +83,7 @@ export class Audit {
   /** Opens a reading. @throws DomainError `audit-dropped` (member first), `sandbox-not-found` */
   open(query: AuditQuery, signal: AbortSignal): AsyncGenerator<JournalPiece<AuditEntry>, undefined> {
     this.flush();
-    const sandbox = query.sandbox === undefined ? null : sandboxIdOf(this.#sandboxes, query.sandbox);
+    const sandbox = query.sandbox === undefined ? null : sandboxIdOf(this.#sandboxes, query.sandbox, null);
     return this.#reader.open(query, (entry) => sandbox === null || entry.sandbox === sandbox, signal);
   }
 

@@ -1,3 +1,4 @@
+import { sees, type View } from "./callers.ts";
 import { type Diagram, diagramOf, type SandboxFacts } from "./diagram.ts";
 import type { LiveProcesses } from "./live-processes.ts";
 import type { SandboxRow } from "./ports.ts";
@@ -25,10 +26,10 @@ export class Diagrams {
     this.#sources = sources;
   }
 
-  /** The host and everything that runs, oldest first. */
-  ofHost(): Promise<Diagram> {
+  /** The host and everything that runs and is in the view, oldest first. */
+  ofHost(view: View): Promise<Diagram> {
     const { room } = this.#sources;
-    const running = room.store.alive().filter((row) => isCurrent(row, room.bootId));
+    const running = room.store.alive().filter((row) => isCurrent(row, room.bootId) && sees(view, row));
     return this.#draw(running.sort((a, b) => (a.id < b.id ? -1 : 1)));
   }
 

@@ -1,3 +1,4 @@
+import { sees, type View } from "./callers.ts";
 import { DomainError } from "./errors.ts";
 import {
   type NamespaceInodes,
@@ -41,6 +42,8 @@ export interface NamespaceLookup {
 }
 
 export interface NamespaceFilter {
+  /** Sandboxes that are not in it, and processes outside of those that are, are not there. */
+  view: View;
   type: NamespaceType | null;
   inode: number | null;
   pid: number | null;
@@ -63,9 +66,11 @@ export class NamespaceIndex {
    * @throws DomainError `not-found` when the host has no such pid
    */
   async find(filter: NamespaceFilter): Promise<NamespaceLookup> {
-    const rows = this.#running();
+    const { view } = filter;
+    const rows = this.#running().filter((row) => sees(view, row));
     const process = filter.pid === null ? null : await this.#proc.process(filter.pid);
-    if (filter.pid !== null && process === null) throw new DomainError("not-found", `the host has no process ${filter.pid}`);
+    const isHidden = process !== null && view !== null && !rows.some((row) => isInside(process, row));
+    if (filter.pid !== null && (process === null || isHidden)) throw new DomainError("not-found", `the host has no process ${filter.pid}`);
     const items = this.#entries(rows, process).filter(
       (entry) =>
         (filter.type === null || entry.type === filter.type) &&

@@ -34,6 +34,8 @@ class Cancelled extends Error {}
 // A watcher sees at most ten states a second, however many files a copy has.
 const watchIntervalMilliseconds = 100;
 
+export const operationNotFound = (id: string): DomainError => new DomainError("operation-not-found", `there is no operation ${id}`);
+
 /** Long jobs: each is stored when it starts and when it ends; in between it lives in this process, and dies with it. */
 export class Operations {
   readonly #store: OperationStore;
@@ -63,7 +65,7 @@ export class Operations {
     const live = this.#live.get(id);
     if (live) return { ...live.operation };
     const row = this.#store.get(id);
-    if (!row) throw new DomainError("operation-not-found", `there is no operation ${id}`);
+    if (!row) throw operationNotFound(id);
     return { ...row, message: null };
   }
 

@@ -2,6 +2,7 @@
  * What the domain needs from the other rooms, in its own words. The store, the hatch (supervisor/) and the toolshed (host/)
  * implement these; `main.ts` joins them. Times are milliseconds since 1970 unless the name says otherwise.
  */
+import type { Owned, View } from "./callers.ts";
 import type { Definition } from "./definition.ts";
 import type { State } from "./lifecycle.ts";
 import type { ProcessExit, ReportedProcess } from "./process.ts";
@@ -92,6 +93,8 @@ export interface Schedule {
 export interface SandboxRow {
   id: string;
   name: string;
+  /** The token that made it; null: the host's administrator. */
+  owner: string | null;
   rootId: string | null;
   rootName: string | null;
   definition: Definition;
@@ -113,6 +116,7 @@ export interface SandboxRow {
 }
 
 export interface SandboxFilter {
+  view: View;
   /** The id after which the page starts, or null. */
   after: string | null;
   limit: number;
@@ -138,6 +142,8 @@ export interface SandboxStore {
   /** Writes the definition with name and labels, and its generation. @throws DomainError `name-taken` */
   redefine(row: SandboxRow): void;
   remove(id: string): void;
+  /** Whose a sandbox was that is no more, for as long as events tell of it; null where nobody owned or labelled it. */
+  departed(id: string): Owned | null;
   list(filter: SandboxFilter): SandboxRow[];
   /** Rows that may have something alive: starting, running, paused, stopping. */
   alive(): SandboxRow[];

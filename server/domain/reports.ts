@@ -15,6 +15,7 @@ export interface NamespaceReport {
 export interface Report {
   id: string;
   name: string;
+  owner: string | null;
   generation: number;
   root: { id: string; name: string } | null;
   labels: Record<string, string>;
@@ -72,6 +73,7 @@ export const reportOf = (row: SandboxRow, bootId: string, hostInodes: NamespaceI
   return {
     id: row.id,
     name: row.name,
+    owner: row.owner,
     generation: row.generation,
     root: row.rootId === null ? null : { id: row.rootId, name: row.rootName ?? row.rootId },
     labels: row.labels,

@@ -56,11 +56,12 @@ export class RunExecution {
   /**
    * Resolves when nothing of the run is left on the host.
    * @param name of its sandbox
+   * @param owner of its sandbox
    * @param launched hears the sandbox's id
    * @throws DomainError of the launch, of files that cannot be placed, or the signal's reason
    */
-  async execute(name: string, launched: (sandboxId: string) => void): Promise<RunOutcome> {
-    const { id } = await this.#rooms.sandboxes.create({ ...this.#plan.sandbox, name }, "held", "run");
+  async execute(name: string, owner: string | null, launched: (sandboxId: string) => void): Promise<RunOutcome> {
+    const { id } = await this.#rooms.sandboxes.create({ ...this.#plan.sandbox, name }, "held", "run", owner);
     // Its end ends whatever is being waited for.
     let removal: Promise<void> | null = null;
     const remove = (): Promise<void> => {

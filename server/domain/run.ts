@@ -1,6 +1,7 @@
 /** A one-shot job: its types, and what the domain needs for it from the store. */
+import type { View } from "./callers.ts";
 import type { DefinitionInput } from "./definition.ts";
-import type { ErrorCode, InputFault } from "./errors.ts";
+import { DomainError, type ErrorCode, type InputFault } from "./errors.ts";
 import type { CollectedStream } from "./process-results.ts";
 
 /** `ended`: the command ended, however that was; `failed`: it could not be run, or nobody saw its end. */
@@ -93,6 +94,7 @@ export interface RunRow {
 }
 
 export interface RunFilter {
+  view: View;
   after: string | null;
   limit: number;
   states: readonly RunState[];
@@ -114,3 +116,5 @@ export interface RunStore {
   /** Drops those that ended before `since`, and of the others all but the newest `count` with `bytes` of results together; gives their ids. */
   prune(since: number, count: number, bytes: number): string[];
 }
+
+export const runNotFound = (id: string): DomainError => new DomainError("run-not-found", `there is no run ${id}, or it ended too long ago`);

@@ -1,10 +1,11 @@
 import type { Readable } from "node:stream";
+import { type Caller, confinedLabels, ownerOf } from "./callers.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type { Persistence, RootDirectory } from "./ports.ts";
-import type { RunFilter, RunInput, RunRow, RunStore } from "./run.ts";
+import { type RunFilter, type RunInput, type RunRow, type RunStore, runNotFound } from "./run.ts";
 import { planOf } from "./run-definitions.ts";
 import { problemOf, RunExecution, type RunRooms, removed } from "./run-execution.ts";
 import { RunQueue } from "./run-queue.ts";
@@ -62,9 +63,13 @@ export class Runs {
    * Takes runs, all of them or none; each waits for its turn or begins at once.
    * @param caller whose turn they take
    * @param pointerOf where in the request the run of this index stands (RFC 6901)
-   * @throws DomainError `invalid-definition`, `root-not-found`, `root-not-ready`, `run-queue-full`
+   * @throws DomainError `invalid-definition`, `forbidden`, `root-not-found`, `root-not-ready`, `run-queue-full`
    */
-  async submit(inputs: readonly RunInput[], caller: string, pointerOf = (_index: number): string => ""): Promise<Run[]> {
+  async submit(sent: readonly RunInput[], caller: Caller, pointerOf = (_index: number): string => ""): Promise<Run[]> {
+    const inputs = sent.map((input, index) => ({
+      ...input,
+      labels: confinedLabels(caller.view, input.labels ?? {}, `${pointerOf(index)}/labels`),
+    }));
     for (const [index, input] of inputs.entries()) check(input, pointerOf(index), this.#room.sandboxes.limits);
     for (const root of new Set(inputs.map(({ root = "default" }) => root))) await this.#resolve(root);
     if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
@@ -77,7 +82,7 @@ export class Runs {
     const rows = inputs.map((input): RunRow => {
       const { root = "default", labels = {} } = input;
       const nothing = { sandboxId: null, result: null, problem: null, startedAt: null, endedAt: null };
-      return { id: newId(), caller, state: "queued", root, labels, createdAt: Date.now(), ...nothing };
+      return { id: newId(), caller: caller.id, state: "queued", root, labels, createdAt: Date.now(), ...nothing };
     });
     this.#room.persistence.transaction(() => {
       for (const [index, row] of rows.entries()) this.#room.store.insert(row, texts[index] as string);
@@ -91,7 +96,7 @@ export class Runs {
   /** @throws DomainError `run-not-found` */
   get(id: string): Run {
     const row = this.#live.get(id)?.row ?? this.#room.store.get(id);
-    if (row === null) throw new DomainError("run-not-found", `there is no run ${id}, or it ended too long ago`);
+    if (row === null) throw runNotFound(id);
     return this.#placed(row);
   }
 
@@ -234,7 +239,11 @@ export class Runs {
       const input = this.#room.store.input(row.id);
       if (input === null) throw new Error("a run has no input");
       const plan = planOf(JSON.parse(input), this.#room.sandboxes.limits);
-      const outcome = await new RunExecution(this.#room, row.id, plan, controller.signal).execute(sandboxName(row.id), launched);
+      const outcome = await new RunExecution(this.#room, row.id, plan, controller.signal).execute(
+        sandboxName(row.id),
+        ownerOf(row.caller),
+        launched,
+      );
       end = { state: "ended", ...outcome };
       if (outcome.result.archive !== null) this.#room.archives.hold(row.id, outcome.result.archive);
     } catch (error) {

@@ -37,10 +37,13 @@ export interface SandboxRoom {
   bootId: string;
 }
 
+export const sandboxNotFound = (nameOrId: string): DomainError =>
+  new DomainError("sandbox-not-found", `no sandbox has the id or name "${nameOrId}"`);
+
 /** The stored sandbox. @throws DomainError `sandbox-not-found` */
 export const need = (room: SandboxRoom, nameOrId: string): SandboxRow => {
   const row = room.store.find(nameOrId);
-  if (row === null) throw new DomainError("sandbox-not-found", `no sandbox has the id or name "${nameOrId}"`);
+  if (row === null) throw sandboxNotFound(nameOrId);
   return row;
 };
 

@@ -42,9 +42,10 @@ export class Sandboxes {
   /**
    * Stores a definition, and starts it when asked to. A start that is refused leaves nothing behind.
    * @param start `held`: its namespaces are made, and its command does not run; what runs are processes started in it
+   * @param owner the token whose it is to be
    * @throws DomainError of `completeDefinition`, `name-taken`, `root-not-found`, `root-not-ready`, and those of a launch
    */
-  async create(input: DefinitionInput, start: boolean | "held", scope: Scope): Promise<Report> {
+  async create(input: DefinitionInput, start: boolean | "held", scope: Scope, owner: string | null = null): Promise<Report> {
     const id = newId();
     const definition = completeDefinition(input, `sandbox-${id.slice(-8)}`, scope, this.#room.limits);
     // Where nothing can be launched that is the reason to tell, whatever else is amiss: a root may be missing because of it.
@@ -54,6 +55,7 @@ export class Sandboxes {
     const row: SandboxRow = {
       id,
       name: definition.name,
+      owner,
       rootId: root?.id ?? null,
       rootName: root?.name ?? null,
       definition,

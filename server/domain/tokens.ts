@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import type { Caller, Scope } from "./callers.ts";
+import type { Caller, Scope, View } from "./callers.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import type { Events, Persistence } from "./ports.ts";
@@ -11,6 +11,8 @@ export interface TokenRow {
   /** SHA-256 of the secret, 32 bytes. The secret is 256 bits of chance, so nothing slower and no salt is needed. */
   digest: Buffer;
   scope: Scope;
+  /** Labels of the sandboxes and runs that it sees, whoever made them; none: all; null: those that it made. */
+  selector: Record<string, string> | null;
   createdAt: number;
   expiresAt: number | null;
   lastUsedAt: number | null;
@@ -28,6 +30,7 @@ export interface TokenStore {
 export interface TokenInput {
   name: string;
   scopes: readonly Scope[];
+  selector?: Record<string, string> | null;
   ttlSeconds?: number;
 }
 
@@ -37,6 +40,13 @@ const usedMilliseconds = 60_000;
 const expiredMilliseconds = 30 * 86_400_000;
 /** Told from other secrets by those who search for such things. */
 const prefix = "unshared_";
+
+/** Whoever may change what all share sees all. */
+const viewOf = ({ id, scope, selector }: TokenRow): View => {
+  if (scope === "admin") return null;
+  if (selector === null) return { owner: id };
+  return Object.keys(selector).length === 0 ? null : { labels: selector };
+};
 
 export const digestOf = (secret: string): Buffer => createHash("sha256").update(secret).digest();
 
@@ -61,8 +71,12 @@ export class Tokens {
     this.#revoked.push(hear);
   }
 
-  /** Makes a token; its secret is given here and nowhere else. @throws DomainError `name-taken` */
-  async create({ name, scopes, ttlSeconds }: TokenInput): Promise<{ row: TokenRow; secret: string }> {
+  /** Makes a token; its secret is given here and nowhere else. @throws DomainError `name-taken`, `invalid-definition` */
+  async create({ name, scopes, selector = null, ttlSeconds }: TokenInput): Promise<{ row: TokenRow; secret: string }> {
+    if (selector !== null && scopes.includes("admin")) {
+      const faults = [{ pointer: "/selector", detail: "cannot confine the scope admin" }];
+      throw new DomainError("invalid-definition", "a token with the scope admin sees all: leave selector out", { faults });
+    }
     const secret = `${prefix}${randomBytes(32).toString("base64url")}`;
     const now = Date.now();
     const row: TokenRow = {
@@ -70,6 +84,7 @@ export class Tokens {
       name,
       digest: digestOf(secret),
       scope: scopes.includes("admin") ? "admin" : scopes.includes("run") ? "run" : "read",
+      selector,
       createdAt: now,
       expiresAt: ttlSeconds === undefined ? null : now + ttlSeconds * 1000,
       lastUsedAt: null,
@@ -115,7 +130,7 @@ export class Tokens {
       row.lastUsedAt = now;
       this.#store.used(row.id, now);
     }
-    return { id: row.id, name: row.name, scope: row.scope, expiresAt: row.expiresAt };
+    return { id: row.id, name: row.name, scope: row.scope, view: viewOf(row), expiresAt: row.expiresAt };
   }
 
   #forgetExpired(now: number): void {

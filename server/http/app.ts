@@ -7,6 +7,7 @@ import { documentation } from "./documentation.ts";
 import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
+import { ownership } from "./ownership.ts";
 import { archiveRoutes } from "./routes/archive.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { backupRoutes } from "./routes/backup.ts";
@@ -113,6 +114,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   failures(app);
   bodies(app);
   authorization(app, access, services.tokens);
+  ownership(app, services.visibility);
   idempotency(app, services.idempotency);
   auditCalls(app, services.audit);
   use(app, services.lifetimes);

@@ -18,6 +18,7 @@ import type { Runs } from "../domain/runs.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
 import type { SandboxStats } from "../domain/stats.ts";
 import type { Tokens } from "../domain/tokens.ts";
+import type { Visibility } from "../domain/visibility.ts";
 import type { ArchiveLimits } from "./archive-limits.ts";
 
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
@@ -42,5 +43,6 @@ export interface Services {
   measurements: Measurements;
   idempotency: IdempotencyStore;
   tokens: Tokens;
+  visibility: Visibility;
   logger: PinoLogger;
 }

@@ -1,7 +1,7 @@
 import type { StoredEvent } from "../domain/events.ts";
 import type { Events } from "../domain/ports.ts";
 import type { Database, Statement } from "./database.ts";
-import { JournalTable } from "./journal-table.ts";
+import { JournalTable, type Retention } from "./journal-table.ts";
 
 interface Stored extends Omit<StoredEvent, "data"> {
   data: string;
@@ -13,6 +13,13 @@ export class EventStore extends JournalTable<StoredEvent> implements Events {
   constructor(database: Database) {
     super(database, "events", { entries: 100_000, milliseconds: 30 * 86_400_000, batch: 500 });
     this.#insert = database.prepare("INSERT INTO events (time, type, subject, data) VALUES (?, ?, ?, ?)");
+  }
+
+  /** As all journals do; whose sandboxes were that no event tells of any more is forgotten, too. */
+  override prune(now?: number, kept?: Retention): number {
+    const gone = super.prune(now, kept);
+    if (gone > 0) this.database.prepare<[], never>("DELETE FROM departed WHERE deleted_at < (SELECT min(time) FROM events)").run();
+    return gone;
   }
 
   append(type: string, subject: string, data: Record<string, unknown>): void {

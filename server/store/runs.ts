@@ -1,3 +1,4 @@
+import { labelsSeen } from "../domain/callers.ts";
 import type { RunFilter, RunRow, RunState, RunStore } from "../domain/run.ts";
 import type { Database } from "./database.ts";
 
@@ -64,14 +65,18 @@ export class RunTable implements RunStore {
     this.#database.prepare<unknown[], never>(sql).run(...values);
   }
 
-  list({ after, limit, states, labels }: RunFilter): RunRow[] {
+  list({ view, after, limit, states, labels }: RunFilter): RunRow[] {
     const conditions = ["id > ?"];
     const values: unknown[] = [after ?? ""];
     if (states.length > 0) {
       conditions.push(`state IN (${states.map(() => "?").join(", ")})`);
       values.push(...states);
     }
-    for (const [key, value] of Object.entries(labels)) {
+    if (view !== null && "owner" in view) {
+      conditions.push("caller = ?");
+      values.push(view.owner);
+    }
+    for (const [key, value] of [...Object.entries(labels), ...labelsSeen(view)]) {
       conditions.push("EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ? AND value = ?)");
       values.push(key, value);
     }

@@ -1,3 +1,4 @@
+import { labelsSeen, type Owned } from "../domain/callers.ts";
 import { DomainError } from "../domain/errors.ts";
 import type { State } from "../domain/lifecycle.ts";
 import type { SandboxFilter, SandboxRow, SandboxStore } from "../domain/ports.ts";
@@ -6,6 +7,7 @@ import type { Database } from "./database.ts";
 interface Stored {
   id: string;
   name: string;
+  owner: string | null;
   root_id: string | null;
   root_name: string | null;
   definition: string;
@@ -44,6 +46,7 @@ const rowOf = (stored: Stored): SandboxRow => {
 const columnsOf = (stored: Stored): Omit<SandboxRow, "definition" | "labels"> => ({
   id: stored.id,
   name: stored.name,
+  owner: stored.owner,
   rootId: stored.root_id,
   rootName: stored.root_name,
   generation: stored.generation,
@@ -80,47 +83,30 @@ export class SandboxTable implements SandboxStore {
   }
 
   insert(row: SandboxRow): void {
-    const sql = `INSERT INTO sandboxes (id, name, root_id, definition, labels, generation, state, reason, message, since, exit, instance, boot_id, receipt, created_at, started_at, stop_by)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
-    const {
-      id,
+    const { name } = row;
+    const values = {
+      id: row.id,
       name,
-      rootId,
-      definition,
-      labels,
-      generation,
-      state,
-      reason,
-      message,
-      since,
-      exit,
-      instance,
-      bootId,
-      receipt,
-      createdAt,
-      startedAt,
-      stopBy,
-    } = row;
-    const values = [
-      id,
-      name,
-      rootId,
-      json(definition),
-      json(labels),
-      generation,
-      state,
-      reason,
-      message,
-      since,
-      json(exit),
-      json(instance),
-      bootId,
-      json(receipt),
-      createdAt,
-      startedAt,
-      stopBy,
-    ];
-    named(name, () => this.#database.prepare<unknown[], never>(sql).run(...values));
+      owner: row.owner,
+      root_id: row.rootId,
+      definition: json(row.definition),
+      labels: json(row.labels),
+      generation: row.generation,
+      state: row.state,
+      reason: row.reason,
+      message: row.message,
+      since: row.since,
+      exit: json(row.exit),
+      instance: json(row.instance),
+      boot_id: row.bootId,
+      receipt: json(row.receipt),
+      created_at: row.createdAt,
+      started_at: row.startedAt,
+      stop_by: row.stopBy,
+    };
+    const columns = Object.keys(values);
+    const sql = `INSERT INTO sandboxes (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`;
+    named(name, () => this.#database.prepare<unknown[], never>(sql).run(...Object.values(values)));
     this.#remember(row);
   }
 
@@ -169,7 +155,16 @@ export class SandboxTable implements SandboxStore {
 
   remove(id: string): void {
     this.#recent.delete(id);
+    const depart = `INSERT INTO departed (id, owner, labels, deleted_at)
+      SELECT id, owner, labels, ? FROM sandboxes WHERE id = ? AND (owner IS NOT NULL OR labels <> '{}')`;
+    this.#database.prepare<[number, string], never>(depart).run(Date.now(), id);
     this.#database.prepare<[string], never>("DELETE FROM sandboxes WHERE id = ?").run(id);
+  }
+
+  departed(id: string): Owned | null {
+    const sql = "SELECT owner, labels FROM departed WHERE id = ?";
+    const found = this.#database.prepare<[string], { owner: string | null; labels: string }>(sql).get(id);
+    return found === undefined ? null : { owner: found.owner, labels: JSON.parse(found.labels) };
   }
 
   list(filter: SandboxFilter): SandboxRow[] {
@@ -182,7 +177,8 @@ export class SandboxTable implements SandboxStore {
     if (filter.after !== null) where("s.id > ?", filter.after);
     if (filter.name !== null) where("s.name = ?", filter.name);
     if (filter.states.length > 0) where(`s.state IN (${filter.states.map(() => "?").join(", ")})`, ...filter.states);
-    for (const [key, value] of Object.entries(filter.labels))
+    if (filter.view !== null && "owner" in filter.view) where("s.owner = ?", filter.view.owner);
+    for (const [key, value] of [...Object.entries(filter.labels), ...labelsSeen(filter.view)])
       where("EXISTS (SELECT 1 FROM json_each(s.labels) WHERE key = ? AND value = ?)", key, value);
     const condition = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
     return this.#database

@@ -55,7 +55,7 @@ const isOfType = (value: unknown, type: string): boolean => {
 };
 
 /** Texts in which anything but NUL is right: arguments, values of the environment and of labels, what a command reads. */
-const isFreeText = (pointer: string): boolean => /^(\/runs\/0)?\/(stdin$|(command|env|labels)\/)/.test(pointer);
+const isFreeText = (pointer: string): boolean => /^(\/runs\/0)?\/(stdin$|(command|env|labels|selector)\/)/.test(pointer);
 
 /** What files and stdin hold, as text or base64: as much as a body may have. */
 const isContent = (pointer: string): boolean => /\/(stdin|base64)$/.test(pointer);

@@ -14,7 +14,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "unshared-events-"));
   database = new Database(join(folder, "state.db"));
   events = new EventStore(database);
-  log = new EventLog(events, { find: () => null }, database);
+  log = new EventLog(events, { find: () => null, get: () => null, departed: () => null }, database);
 });
 afterEach(async () => {
   await database.close();
@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 const never = new AbortController().signal;
-const all = { after: undefined, follow: false, sandbox: undefined, types: [], limit: Number.POSITIVE_INFINITY };
+const all = { view: null, after: undefined, follow: false, sandbox: undefined, types: [], limit: Number.POSITIVE_INFINITY };
 const append = (count: number) => {
   for (let number = 0; number < count; number += 1) events.append("sandbox.changed", "a", { number });
 };

@@ -19,7 +19,8 @@ beforeEach(async () => {
 });
 afterEach(() => made.close());
 
-const find = (filter: Partial<Parameters<NamespaceIndex["find"]>[0]>) => index.find({ type: null, inode: null, pid: null, ...filter });
+const find = (filter: Partial<Parameters<NamespaceIndex["find"]>[0]>) =>
+  index.find({ view: null, type: null, inode: null, pid: null, ...filter });
 const names = (entries: { sandboxes: { name: string }[] }[]) => entries.flatMap((entry) => entry.sandboxes.map(({ name }) => name));
 
 test("an inode is found with its sandbox, each once", async () => {

@@ -37,7 +37,7 @@ export const diagramRoutes =
           response: { 200: drawn, ...problemResponses("invalid-request") },
         },
       },
-      async (request, reply) => answer(reply, await diagrams.ofHost(), request.query.format),
+      async (request, reply) => answer(reply, await diagrams.ofHost(request.caller.view), request.query.format),
     );
 
     app.get(

@@ -47,7 +47,14 @@ export const eventRoutes =
         const format = acceptedFormat(request.headers.accept, [serverSentEvents], ndjson);
         const from = lastEventId(request.headers["last-event-id"]) ?? after;
         const pieces = eventLog.open(
-          { after: from === undefined ? undefined : Number(from), follow, sandbox, types: type?.split(",") ?? [], limit },
+          {
+            view: request.caller.view,
+            after: from === undefined ? undefined : Number(from),
+            follow,
+            sandbox,
+            types: type?.split(",") ?? [],
+            limit,
+          },
           abortedBy(reply),
         );
         return sendPieces(reply as never, pieces, format) as never;

@@ -79,6 +79,11 @@ export const namespaceRoutes =
         },
       },
       async (request) =>
-        namespaces.find({ inode: request.query.inode ?? null, pid: request.query.pid ?? null, type: request.query.type ?? null }),
+        namespaces.find({
+          view: request.caller.view,
+          inode: request.query.inode ?? null,
+          pid: request.query.pid ?? null,
+          type: request.query.type ?? null,
+        }),
     );
   };

@@ -1,11 +1,12 @@
 import { PassThrough } from "node:stream";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
-import type { Operation, Operations } from "../../domain/operations.ts";
+import type { Operation } from "../../domain/operations.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
 import { eventText } from "../output-stream.ts";
 import { exampleOperation, OperationBody, operationBody, operationStates, Wait, waitMilliseconds } from "../schemas/operations.ts";
 import { Nullable, OneOf, problemResponses, Reference } from "../schemas/shared.ts";
+import type { Services } from "../services.ts";
 
 const keepAliveMilliseconds = 15_000;
 const tags = ["operations"];
@@ -13,7 +14,7 @@ const params = Type.Object({ operation: Reference });
 
 /** Long jobs: list, look, wait, follow, cancel. */
 export const operationRoutes =
-  ({ operations }: { operations: Operations }): FastifyPluginAsyncTypebox =>
+  ({ operations, visibility }: Pick<Services, "operations" | "visibility">): FastifyPluginAsyncTypebox =>
   async (app) => {
     const query = Type.Object(
       {
@@ -43,8 +44,9 @@ export const operationRoutes =
         const { limit, cursor, state, subject } = request.query;
         const after = positionOf(cursor);
         const found = operations.list({ after, limit: limit + 1, state: state ?? null, subject: subject ?? null });
-        const items = found.slice(0, limit);
-        const last = items.at(-1);
+        const page = found.slice(0, limit);
+        const items = page.filter((each) => visibility.hasOperation(request.caller.view, each));
+        const last = page.at(-1);
         return {
           items: items.map(operationBody),
           nextCursor: cursorOf(found.length > limit && last ? last.id : null),

@@ -79,7 +79,7 @@ export const runRoutes =
       },
       async (request, reply) => {
         const gone = abortedBy(reply);
-        const [taken] = await runs.submit([request.body as RunInput], request.caller.id);
+        const [taken] = await runs.submit([request.body as RunInput], request.caller);
         const id = taken?.id ?? "";
         const milliseconds = schemas.runWaitMilliseconds(request.query.wait);
         const run = await runs.wait(id, AbortSignal.any([gone, AbortSignal.timeout(milliseconds)]));
@@ -109,7 +109,7 @@ export const runRoutes =
         const { root = "default", runs: inputs } = request.body;
         const taken = await runs.submit(
           inputs.map((input) => ({ ...input, root }) as RunInput),
-          request.caller.id,
+          request.caller,
           (index) => `/runs/${index}`,
         );
         return reply.code(202).send({ items: taken.map(schemas.runSummaryBody) });
@@ -130,7 +130,7 @@ export const runRoutes =
       async (request) => {
         const { limit, cursor, state = [], label = [] } = request.query;
         const labels = Object.fromEntries(label.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]));
-        const { items, nextCursor } = runs.list({ limit, after: positionOf(cursor), states: state, labels });
+        const { items, nextCursor } = runs.list({ view: request.caller.view, limit, after: positionOf(cursor), states: state, labels });
         return { items: items.map(schemas.runSummaryBody), nextCursor: cursorOf(nextCursor) };
       },
     );

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
+import { confinedLabels, ownerOf } from "../../domain/callers.ts";
 import type { DefinitionInput } from "../../domain/definition.ts";
 import { DomainError } from "../../domain/errors.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
@@ -49,7 +50,10 @@ export const sandboxRoutes =
         },
       },
       async (request, reply) => {
-        const report = await sandboxes.create(request.body as DefinitionInput, request.query.start, request.caller.scope);
+        const { id, scope, view } = request.caller;
+        const input = request.body as DefinitionInput;
+        const labelled = { ...input, labels: confinedLabels(view, input.labels ?? {}) };
+        const report = await sandboxes.create(labelled, request.query.start, scope, ownerOf(id));
         return reply.code(201).header("location", `/v1/sandboxes/${report.id}`).send(tagged(reply, report));
       },
     );
@@ -68,7 +72,14 @@ export const sandboxRoutes =
       async (request) => {
         const { limit, cursor, state = [], name = null, label = [] } = request.query;
         const labels = Object.fromEntries(label.map((text) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]));
-        const { items, nextCursor } = sandboxes.list({ limit, after: positionOf(cursor), states: state, name, labels });
+        const { items, nextCursor } = sandboxes.list({
+          view: request.caller.view,
+          limit,
+          after: positionOf(cursor),
+          states: state,
+          name,
+          labels,
+        });
         return { items, nextCursor: cursorOf(nextCursor) };
       },
     );
@@ -116,8 +127,11 @@ export const sandboxRoutes =
           },
         },
       },
-      async (request, reply) =>
-        tagged(reply, await sandboxes.patch(request.params.sandbox, request.body, generationOf(request.headers["if-match"]))),
+      async (request, reply) => {
+        const { labels, ...rest } = request.body;
+        const changes = labels === undefined ? rest : { ...rest, labels: confinedLabels(request.caller.view, labels) };
+        return tagged(reply, await sandboxes.patch(request.params.sandbox, changes, generationOf(request.headers["if-match"])));
+      },
     );
 
     app.delete(

@@ -25,7 +25,7 @@ export const tokenRoutes =
           description:
             "The answer holds its secret, for `Authorization: Bearer`; the daemon keeps only a digest of it. For that reason Idempotency-Key is refused.",
           body: schemas.TokenBody,
-          response: { 201: schemas.NewToken, ...problemResponses("invalid-request", "unsupported", "name-taken") },
+          response: { 201: schemas.NewToken, ...problemResponses("invalid-request", "invalid-definition", "unsupported", "name-taken") },
         },
       },
       async (request, reply) => {

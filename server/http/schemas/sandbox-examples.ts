@@ -23,6 +23,7 @@ const namespaces = Object.fromEntries(
 export const exampleReport = {
   id: "01jd9f2v7k3m5n8p0q2r4s6t8v",
   name: "web-1",
+  owner: null,
   generation: 1,
   root: { id: "01jd9f2v7a1b2c3d4e5f6g7h8j", name: "default" },
   labels: { team: "x" },

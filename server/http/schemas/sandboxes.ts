@@ -44,6 +44,7 @@ export const SandboxReport = named(
     {
       id: Type.String(),
       name: Type.String(),
+      owner: Nullable(Type.String({ description: "The id of the token that made it; null: the host's administrator." })),
       generation: Type.Integer({ description: "Counts changes of the definition; the ETag." }),
       root: Nullable(Type.Object({ id: Type.String(), name: Type.String() })),
       labels: Type.Record(Type.String(), Type.String()),

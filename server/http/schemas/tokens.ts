@@ -1,7 +1,7 @@
 import { Type } from "typebox";
 import { type Scope, scopes } from "../../domain/callers.ts";
 import type { TokenRow } from "../../domain/tokens.ts";
-import { Name, Nullable, named, OneOf, Reference, Timestamp } from "./shared.ts";
+import { Labels, Name, Nullable, named, OneOf, Reference, Timestamp } from "./shared.ts";
 
 const strict = { additionalProperties: false } as const;
 
@@ -14,10 +14,14 @@ const Scopes = Type.Array(OneOf(scopes), {
     "`read` looks; `run` also makes and uses sandboxes and runs; `admin` also changes roots and tokens, shares namespaces of the host, and sees all.",
 });
 
+const selectorText =
+  "It sees sandboxes and runs with these labels, whoever made them, and what it makes gets them; {}: all. Without it: those that it made.";
+
 export const TokenBody = Type.Object(
   {
     name: Name,
     scopes: Scopes,
+    selector: Type.Optional({ ...Labels, description: selectorText }),
     ttlSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 315_360_000, description: "Expires so long after it was made." })),
   },
   { ...strict, examples: [{ name: "ci", scopes: ["run"], ttlSeconds: 86_400 }] },
@@ -27,6 +31,7 @@ const members = {
   id: Type.String(),
   name: Type.String(),
   scopes: Scopes,
+  selector: Nullable(Type.Record(Type.String(), Type.String(), { description: selectorText })),
   createdAt: Timestamp,
   expiresAt: Nullable(Timestamp),
   lastUsedAt: Nullable({ ...Timestamp, description: "To within a minute." }),
@@ -36,6 +41,7 @@ const example = {
   id: "01jd9f4d7k3m5n8p0q2r4s6t8v",
   name: "ci",
   scopes: ["read", "run"],
+  selector: null,
   createdAt: "2026-11-24T10:00:00.000Z",
   expiresAt: "2026-11-25T10:00:00.000Z",
   lastUsedAt: null,
@@ -61,10 +67,11 @@ export const TokenQuery = Type.Object(
 
 const isoOrNull = (time: number | null): string | null => (time === null ? null : new Date(time).toISOString());
 
-export const tokenBody = ({ id, name, scope, createdAt, expiresAt, lastUsedAt }: TokenRow) => ({
+export const tokenBody = ({ id, name, scope, selector, createdAt, expiresAt, lastUsedAt }: TokenRow) => ({
   id,
   name,
   scopes: scopes.slice(0, scopes.indexOf(scope) + 1) as Scope[],
+  selector,
   createdAt: new Date(createdAt).toISOString(),
   expiresAt: isoOrNull(expiresAt),
   lastUsedAt: isoOrNull(lastUsedAt),
