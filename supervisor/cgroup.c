@@ -58,6 +58,8 @@ static int hand_down(const char *directory, bool wanted[3]) {
     if (errno != EBUSY || step_aside(directory) < 0 || cgroup_write_path(directory, "cgroup.subtree_control", word) < 0)
       return -1;
   }
+  if (wanted[MEMORY]) /* counted for GET .../stats where the kernel can; no limit needs it */
+    cgroup_write_path(directory, "cgroup.subtree_control", "+io");
   return 0;
 }
 
