@@ -24,6 +24,7 @@
 
 #define RETRY_FIRST_US 1000
 #define RETRY_LAST_US 1000000
+#define OOM_STORM_US 1000000
 #define REPORT_AFTER_US 5000000 /* what cannot be removed for so long is told */
 
 /* ---- the end ---- */
@@ -68,14 +69,22 @@ void supervisor_kill(struct supervisor *supervisor) {
   disk_close(&instance->disk); /* before the last process ends: who lets go last writes back what is dirty, and that takes its time */
 }
 
-/* The counters tell whose SIGKILL it was, unless it was ours. */
+/* The counters tell whose SIGKILL it was, unless it was ours. Several may be killed before the first is reaped; what the count has beyond those
+ * were children of commands, and would make a later SIGKILL look like one of the kernel's, so it lapses. */
 bool supervisor_out_of_memory(struct supervisor *supervisor, const struct process *process, const struct ending *ending) {
   if (ending->signal_number != SIGKILL || supervisor->retry_us || process->kill_sent)
     return false;
   uint64_t kills = cgroup_oom_kills(&supervisor->instance.cgroup);
-  bool told = kills > supervisor->oom_kills_told;
-  supervisor->oom_kills_told = kills;
-  return told;
+  uint64_t now = now_us();
+  if (kills > supervisor->oom_kills) {
+    supervisor->oom_kills_untold = kills - supervisor->oom_kills;
+    supervisor->oom_kills_at_us = now;
+    supervisor->oom_kills = kills;
+  }
+  if (!supervisor->oom_kills_untold || now - supervisor->oom_kills_at_us > OOM_STORM_US)
+    return false;
+  supervisor->oom_kills_untold--;
+  return true;
 }
 
 static void main_ended(struct supervisor *supervisor, int status, const struct usage *usage) {

@@ -23,7 +23,8 @@ struct supervisor {
   uint64_t retry_at_us, retry_us;  /* 0: nothing to try again */
   bool told_incomplete, disk_held;
   int killed, mounts, cgroups;
-  uint64_t oom_kills_told;         /* how many of the cgroup's count have been told as the end of a process */
+  uint64_t oom_kills;              /* the cgroup's count, when it was last read */
+  uint64_t oom_kills_untold, oom_kills_at_us; /* how many of these were nobody's end yet; when the count was last seen to have grown */
 };
 
 /* ---- exec.c: commands started in the running sandbox ---- */

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { eventually } from "./eventually.ts";
 import { Launcher } from "./launcher-fixture.ts";
@@ -206,6 +207,25 @@ test("the end by the memory limit is told of a command of EXEC too", () =>
     const ended = await box.client.event("PROCESS_EXITED", name);
     expect([ended.text("reason"), ended.text("signal")]).toEqual(["out-of-memory", "9"]);
     expect(alive(box.pid)).toBe(true);
+    await box.end();
+  }));
+
+test("of several that the memory limit took before the first was reaped, each one's end is told", () =>
+  launcher.leavingNothing(async () => {
+    const box = await launcher.launch({ "memory-bytes": 48 << 20 });
+    const hungry = [];
+    for (let i = 0; i < 3; i++) hungry.push(await box.exec("read; a=xxxxxxxx; while :; do a=$a$a; done", { stdin: 1 }));
+    process.kill(box.supervisor, "SIGSTOP");
+    try {
+      for (const { pid } of hungry) writeFileSync(`/proc/${pid}/fd/0`, "\n");
+      for (const { pid } of hungry) await eventually("all are dead", () => processState(pid) === "Z", 20_000);
+    } finally {
+      process.kill(box.supervisor, "SIGCONT");
+    }
+    for (const { name } of hungry) {
+      const ended = await box.client.event("PROCESS_EXITED", name);
+      expect([ended.text("reason"), ended.text("signal")]).toEqual(["out-of-memory", "9"]);
+    }
     await box.end();
   }));
 
