@@ -48,7 +48,7 @@ export class EndedOutput {
     const begins = records[0]?.seq ?? next;
     if (after + 1 < begins) throw new OutputDroppedError(begins);
     this.#after = records.at(-1)?.seq ?? after;
-    return { records, first, next, ended: true, droppedBytes: first > 1 ? null : 0 };
+    return { records, first, next, ended: true, droppedBytes: first > 1 ? null : 0, release: () => {} };
   }
 
   /** Records after a number, one following the other without a gap; empty when no more come. */

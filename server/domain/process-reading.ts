@@ -5,9 +5,9 @@ import { type OutputChunk, OutputDroppedError, type OutputRecord, type OutputStr
 import type { Found, ProcessFinder } from "./process-finder.ts";
 import { exitReport } from "./process-reports.ts";
 
-/** What a reader gets, in order. `gap`: what comes next is held no more, `first` is; null when nothing is. An exit or a gap is the last. */
+/** What a reader gets, in order. `release`: see OutputChunk. `gap`: what comes next is held no more, `first` is; null when nothing is. An exit or a gap is the last. */
 export type OutputPiece =
-  | { kind: "records"; records: readonly OutputRecord[] }
+  | { kind: "records"; records: readonly OutputRecord[]; release(): void }
   | Gap
   | { kind: "exit"; seq: number; exit: ProcessExit | null };
 
@@ -30,7 +30,7 @@ export interface ReadOptions {
 export const leastBytes = 65_536;
 const mostBytes = 131_072;
 const quickMilliseconds = 20;
-const quickTurns = 4;
+const quickTurns = 16;
 const exitMilliseconds = 5_000;
 /** Beyond the time in which a lost supervisor is found again or cleaned up after. */
 const reconnectAttempts = 30;
@@ -111,7 +111,9 @@ export class Reading implements AsyncIterableIterator<OutputPiece, undefined> {
     const records = chunk.records.filter(({ stream }) => streams.includes(stream));
     if (isLast) this.#exitSeq = chunk.next;
     else if (this.#after >= this.#until) this.#over = true;
-    return records.length > 0 ? { kind: "records", records } : null;
+    if (records.length > 0) return { kind: "records", records, release: chunk.release };
+    chunk.release();
+    return null;
   }
 
   #gap(gap: Gap): Gap {

@@ -110,6 +110,8 @@ export interface OutputChunk {
   ended: boolean;
   /** Null where some were dropped and nobody has counted them. */
   droppedBytes: number | null;
+  /** Gives the memory of the records' bytes back; nothing may look into them afterwards. It may be left out. */
+  release(): void;
 }
 
 export interface OutputRequest {

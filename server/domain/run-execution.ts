@@ -135,6 +135,7 @@ export class RunExecution {
         if (piece.records[0]?.seq !== next) output.missed();
         output.add(piece.records);
         next = (piece.records.at(-1)?.seq ?? 0) + 1;
+        piece.release();
       }
       if (!output.exceeded || killed) continue;
       killed = true;

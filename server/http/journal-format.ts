@@ -11,14 +11,17 @@ export const journalFormats = <Entry extends { id: number }>(
   ndjson: {
     mediaType: "application/x-ndjson",
     keepAlive: "\n",
-    bodyOf: (piece) => (piece.kind === "gap" ? `${gapText(piece.first)}\n` : piece.entries.map((entry) => `${textOf(entry)}\n`).join("")),
+    write: (piece, body) => {
+      if (piece.kind === "gap") body.text(`${gapText(piece.first)}\n`);
+      else for (const entry of piece.entries) body.text(`${textOf(entry)}\n`);
+    },
   },
   serverSentEvents: {
     mediaType: "text/event-stream",
     keepAlive: ":\n\n",
-    bodyOf: (piece) =>
-      piece.kind === "gap"
-        ? eventText("gap", gapText(piece.first))
-        : piece.entries.map((entry) => eventText(nameOf(entry), textOf(entry), entry.id)).join(""),
+    write: (piece, body) => {
+      if (piece.kind === "gap") body.text(eventText("gap", gapText(piece.first)));
+      else for (const entry of piece.entries) body.text(eventText(nameOf(entry), textOf(entry), entry.id));
+    },
   },
 });

@@ -1,10 +1,11 @@
-import { isUtf8 } from "node:buffer";
-import { ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
+import type { Lent } from "../domain/large-memory.ts";
 import type { OutputRecord } from "../domain/process.ts";
 import type { OutputPiece } from "../domain/process-reading.ts";
 import { exitReport } from "../domain/process-reports.ts";
+import { BodyWriter } from "./body-writer.ts";
 
 const keepAliveMilliseconds = 15_000;
 
@@ -12,41 +13,46 @@ const keepAliveMilliseconds = 15_000;
 export interface OutputFormat<Piece = OutputPiece> {
   mediaType: string;
   keepAlive: string;
-  /** Null: this piece says nothing in this format. @throws Error where the stream cannot go on */
-  bodyOf(piece: Piece): string | Buffer | null;
+  /** Nothing is written where this piece says nothing in this format. @throws Error where the stream cannot go on */
+  write(piece: Piece, body: BodyWriter): void;
 }
 
-/** The members `data` and, where the bytes are not UTF-8, `encoding`. */
-export const dataText = (bytes: Buffer): string =>
-  isUtf8(bytes) ? `"data":${JSON.stringify(bytes.toString("utf8"))}` : `"data":"${bytes.toString("base64")}","encoding":"base64"`;
-
-const recordText = ({ seq, stream, time, bytes }: OutputRecord): string =>
-  `{"seq":${seq},"stream":"${stream}","time":"${new Date(time / 1000).toISOString()}",${dataText(bytes)}}`;
+const writeRecord = ({ seq, stream, time, bytes }: OutputRecord, body: BodyWriter): BodyWriter =>
+  body
+    .text(`{"seq":${seq},"stream":"${stream}","time":"${new Date(time / 1000).toISOString()}",`)
+    .data(bytes)
+    .text("}");
 
 const lastText = (piece: Exclude<OutputPiece, { kind: "records" }>): string =>
   piece.kind === "gap"
     ? JSON.stringify({ gap: { first: piece.first } })
     : JSON.stringify({ seq: piece.seq, exit: piece.exit && exitReport(piece.exit) });
 
-/** One of the Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
+/** What comes before the data of one of the Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html), and after it. */
+export const eventHead = (name: string, id: string | number | null = null): string =>
+  `${id === null ? "" : `id: ${id}\n`}event: ${name}\ndata: `;
+export const eventEnd = "\n\n";
 export const eventText = (name: string, data: string, id: string | number | null = null): string =>
-  `${id === null ? "" : `id: ${id}\n`}event: ${name}\ndata: ${data}\n\n`;
+  `${eventHead(name, id)}${data}${eventEnd}`;
 
 /** One JSON object a line; an empty line now and then. */
 export const ndjson: OutputFormat = {
   mediaType: "application/x-ndjson",
   keepAlive: "\n",
-  bodyOf: (piece) =>
-    piece.kind === "records" ? piece.records.map((record) => `${recordText(record)}\n`).join("") : `${lastText(piece)}\n`,
+  write: (piece, body) => {
+    if (piece.kind === "records") for (const record of piece.records) writeRecord(record, body).text("\n");
+    else body.text(`${lastText(piece)}\n`);
+  },
 };
 
 /** Server-Sent Events named output, exit or gap, with the number as their id; a comment now and then. */
 export const serverSentEvents: OutputFormat = {
   mediaType: "text/event-stream",
   keepAlive: ":\n\n",
-  bodyOf: (piece) => {
-    if (piece.kind === "records") return piece.records.map((record) => eventText("output", recordText(record), record.seq)).join("");
-    return eventText(piece.kind, lastText(piece), piece.kind === "exit" ? piece.seq : null);
+  write: (piece, body) => {
+    if (piece.kind === "records")
+      for (const record of piece.records) writeRecord(record, body.text(eventHead("output", record.seq))).text(eventEnd);
+    else body.text(eventText(piece.kind, lastText(piece), piece.kind === "exit" ? piece.seq : null));
   },
 };
 
@@ -54,10 +60,9 @@ export const serverSentEvents: OutputFormat = {
 export const rawBytes: OutputFormat = {
   mediaType: "application/octet-stream",
   keepAlive: "",
-  bodyOf: (piece) => {
-    if (piece.kind === "records") return Buffer.concat(piece.records.map(({ bytes }) => bytes));
+  write: (piece, body) => {
+    if (piece.kind === "records") for (const { bytes } of piece.records) body.bytes(bytes);
     if (piece.kind === "gap") throw new Error("output was dropped before it could be sent");
-    return null;
   },
 };
 
@@ -68,64 +73,68 @@ export const acceptedFormat = <Piece>(
   byDefault: OutputFormat<Piece>,
 ): OutputFormat<Piece> => formats.find(({ mediaType }) => accept?.includes(mediaType)) ?? byDefault;
 
-/** Pulls a piece only when the one before it has been written to the socket: a reader that stalls holds one piece here, and no more. */
-export class OutputBody<Piece = OutputPiece> extends Readable {
+/**
+ * Pulls a piece only when the one before it has been written to the socket: a reader that stalls holds one piece here, and no more.
+ * Not by way of a Readable's own buffer: the memory of a body is known to be free again only when it has been written.
+ */
+class OutputBody<Piece> extends Readable {
   readonly #pieces: AsyncIterator<Piece, undefined>;
   readonly #format: OutputFormat<Piece>;
-  readonly #timer: NodeJS.Timeout;
-  #pulling = false;
+  readonly #done: (piece: Piece) => void;
 
-  constructor(pieces: AsyncIterator<Piece, undefined>, format: OutputFormat<Piece>) {
-    super({ highWaterMark: 0 });
+  constructor(pieces: AsyncIterator<Piece, undefined>, format: OutputFormat<Piece>, done: (piece: Piece) => void) {
+    super();
     this.#pieces = pieces;
     this.#format = format;
-    this.#timer = setInterval(() => {
-      if (this.#pulling && format.keepAlive !== "") this.push(format.keepAlive);
-    }, keepAliveMilliseconds);
+    this.#done = done;
   }
 
-  override _read(): void {
-    if (this.#pulling) return;
-    this.#pulling = true;
-    this.#pull().then(
-      (body) => {
-        this.#pulling = false;
-        if (!this.destroyed) this.push(body);
-      },
+  override _read(): void {}
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T): T {
+    this.#send(destination as never).then(
+      () => this.resume().push(null),
       (error: Error) => this.destroy(error),
     );
-  }
-
-  /** The next part of the body; null at its end. */
-  async #pull(): Promise<string | Buffer | null> {
-    for (;;) {
-      const { done, value } = await this.#pieces.next();
-      if (done === true) return null;
-      const body = this.#format.bodyOf(value);
-      if (body !== null) return body;
-    }
-  }
-
-  /** The head is sent at once: the first record may be long in coming. */
-  override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
-    super.pipe(destination, options);
-    if (destination instanceof ServerResponse) destination.flushHeaders();
     return destination;
   }
 
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    clearInterval(this.#timer);
-    done(error);
+  async #send(response: ServerResponse): Promise<void> {
+    const { keepAlive } = this.#format;
+    // At once: the first record may be long in coming.
+    response.flushHeaders();
+    for (;;) {
+      const timer = setInterval(() => keepAlive !== "" && response.write(keepAlive), keepAliveMilliseconds);
+      const body = await this.#pull().finally(() => clearInterval(timer));
+      if (body === null || this.destroyed) break;
+      // Called back also when the response is destroyed.
+      await new Promise((written) => response.write(body.bytes, written));
+      body.release();
+    }
+    response.end();
+  }
+
+  /** The next part of the body; null at its end. */
+  async #pull(): Promise<Lent | null> {
+    for (;;) {
+      const { done, value } = await this.#pieces.next();
+      if (done === true) return null;
+      const body = new BodyWriter();
+      this.#format.write(value, body);
+      this.#done(value);
+      if (body.length > 0) return body.finish();
+    }
   }
 }
 
-/** Answers with the pieces, as they come. */
+/** Answers with the pieces, as they come. @param done called when a piece's body has been made */
 export const sendPieces = <Piece>(
   reply: FastifyReply,
   pieces: AsyncIterator<Piece, undefined>,
   format: OutputFormat<Piece>,
+  done: (piece: Piece) => void = () => {},
 ): FastifyReply =>
   reply
     .type(format.mediaType)
     .headers({ "cache-control": "no-store", "x-content-type-options": "nosniff" })
-    .send(new OutputBody(pieces, format));
+    .send(new OutputBody(pieces, format, done));

@@ -70,6 +70,7 @@ export class TerminalSession {
     if (piece.kind === "exit") return this.#tell({ type: "exit", exit: piece.exit && exitReport(piece.exit) });
     if (piece.kind === "gap") return this.#tell({ type: "gap", first: piece.first });
     const bytes = Buffer.concat(piece.records.map((record) => record.bytes));
+    piece.release();
     // Called back when the socket has taken it, or is closed.
     const sent = new Promise<void>((resolve) => this.#socket.send(bytes, { binary: true }, () => resolve()));
     if (this.#socket.bufferedAmount > queueBytes) await sent;

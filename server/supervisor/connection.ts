@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import { connect, type OnReadOpts, type Socket } from "node:net";
 import { Fields } from "./fields.ts";
 import { Decoder, encode, type Field, type Message, type MessageName, ProtocolError } from "./protocol.ts";
 
@@ -36,6 +36,9 @@ interface Waiting {
   timer: NodeJS.Timeout | null;
 }
 
+/** What every connection reads into, one after the other: a buffer for each read would be garbage of the size of all output that is read. */
+const readBuffer = Buffer.allocUnsafeSlow(65_536);
+
 /** One connection of the protocol: requests answered in any order, events, and one report of its end. */
 export class Connection {
   readonly #socket: Socket;
@@ -49,14 +52,6 @@ export class Connection {
   private constructor(socket: Socket) {
     this.#socket = socket;
     let cause: NodeJS.ErrnoException | null = null;
-    socket.on("data", (chunk) => {
-      try {
-        for (const message of this.#decoder.push(chunk as Buffer)) this.#take(message);
-      } catch (error) {
-        this.#end(error as Error);
-        socket.destroy();
-      }
-    });
     socket.on("error", (error: NodeJS.ErrnoException) => {
       cause ??= error;
     });
@@ -68,12 +63,21 @@ export class Connection {
   /** Connects to the unix socket at `path`. @throws ConnectionLostError */
   static open(path: string): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const socket = connect(path);
+      let connection: Connection | null = null;
+      const onread: OnReadOpts = {
+        buffer: readBuffer,
+        callback: (length, buffer) => {
+          if (connection !== null) connection.#read((buffer as Buffer).subarray(0, length));
+          return true;
+        },
+      };
+      const socket = connect({ path, onread });
       const failed = (error: NodeJS.ErrnoException) => reject(new ConnectionLostError(error.message, error.code));
       socket.once("error", failed);
       socket.once("connect", () => {
         socket.off("error", failed);
-        resolve(new Connection(socket));
+        connection = new Connection(socket);
+        resolve(connection);
       });
     });
   }
@@ -110,6 +114,15 @@ export class Connection {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    try {
+      for (const message of this.#decoder.push(chunk)) this.#take(message);
+    } catch (error) {
+      this.#end(error as Error);
+      this.#socket.destroy();
+    }
   }
 
   #take(message: Message): void {

@@ -20,6 +20,12 @@ const startMilliseconds = 25_000;
 /** EAGAIN of clone(2) and fork(2): the pids limit of the cgroup. */
 const limitErrno = 11;
 
+/** A request that waits for output. What several readers get is given back by none of them. */
+interface Wait {
+  chunk: Promise<OutputChunk>;
+  isShared: boolean;
+}
+
 /** What is asked of a supervisor for one process, over the connection that its sandbox's events come on. */
 export class ProcessClients implements ProcessSupervisors {
   readonly #supervisors: Pick<SupervisorClients, "connection">;
@@ -27,7 +33,7 @@ export class ProcessClients implements ProcessSupervisors {
    * Requests that wait for output, by what they wait for. All who read the same process to its end wait with one request, and one who
    * comes after a reader that went away takes over the request that it left.
    */
-  readonly #waits = new Map<string, Promise<OutputChunk>>();
+  readonly #waits = new Map<string, Wait>();
 
   constructor(supervisors: Pick<SupervisorClients, "connection">) {
     this.#supervisors = supervisors;
@@ -75,14 +81,20 @@ export class ProcessClients implements ProcessSupervisors {
   output(sandboxId: string, process: string, request: OutputRequest): Promise<OutputChunk> {
     if (!request.wait) return this.#output(sandboxId, process, request);
     const key = `${sandboxId} ${process} ${request.after}`;
-    let wait = this.#waits.get(key);
-    if (wait === undefined) {
-      wait = this.#output(sandboxId, process, request).finally(() => this.#waits.delete(key));
-      // Whoever asked may be gone when it fails.
-      wait.catch(() => {});
-      this.#waits.set(key, wait);
+    const begun = this.#waits.get(key);
+    if (begun !== undefined) {
+      begun.isShared = true;
+      return begun.chunk;
     }
-    return wait;
+    const one = (chunk: OutputChunk): OutputChunk => ({ ...chunk, release: () => wait.isShared || chunk.release() });
+    const chunk = this.#output(sandboxId, process, request)
+      .then(one)
+      .finally(() => this.#waits.delete(key));
+    // Whoever asked may be gone when it fails.
+    chunk.catch(() => {});
+    const wait: Wait = { chunk, isShared: false };
+    this.#waits.set(key, wait);
+    return chunk;
   }
 
   async #output(sandboxId: string, process: string, { after, maxBytes, wait }: OutputRequest): Promise<OutputChunk> {
@@ -163,5 +175,6 @@ const chunkOf = (message: Message): OutputChunk => {
     next: fields.number("next"),
     ended: fields.text("ended") === "1",
     droppedBytes: fields.number("dropped-bytes"),
+    release: message.release,
   };
 };

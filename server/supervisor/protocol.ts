@@ -1,3 +1,5 @@
+import { type Lent, lendMemory } from "../domain/large-memory.ts";
+
 /** Frames of supervisor/PROTOCOL.md: one encoder, one strict incremental decoder. Knows the form, not the meaning, of messages. */
 
 export const protocolVersion = 1;
@@ -50,6 +52,8 @@ export interface Message {
   request: number;
   fields: readonly Field[];
   payload: Buffer | null;
+  /** Of the payload's memory (large-memory.ts). */
+  release(): void;
 }
 
 /** The other end broke the form of the protocol; the connection cannot go on. */
@@ -78,16 +82,13 @@ export const encode = (name: MessageName, request: number, fields: readonly Fiel
   return frame;
 };
 
-/** A copy, unless the bytes are most of the memory that they would keep alive. */
-const ownBytes = (bytes: Buffer): Buffer => (bytes.length * 2 > bytes.buffer.byteLength ? bytes : Buffer.from(bytes));
-
 const decodeBody = (body: Buffer): { fields: Field[]; payload: Buffer | null } => {
   const fields: Field[] = [];
   let start = 0;
   while (start < body.length) {
     const end = body.indexOf(0, start);
     if (end === -1) throw new ProtocolError("a field has no end");
-    if (end === start) return { fields, payload: ownBytes(body.subarray(end + 1)) };
+    if (end === start) return { fields, payload: body.subarray(end + 1) };
     if (fields.length === maxFields) throw new ProtocolError("too many fields");
     const equals = body.indexOf(61, start);
     const key = equals === -1 || equals > end ? "" : body.toString("latin1", start, equals);
@@ -98,38 +99,57 @@ const decodeBody = (body: Buffer): { fields: Field[]; payload: Buffer | null } =
   return { fields, payload: null };
 };
 
-/** Takes the bytes of a stream as they come and gives the messages that they complete. */
+interface Head {
+  name: MessageName;
+  request: number;
+  length: number;
+}
+
+/** @throws ProtocolError */
+const decodeHead = (head: Buffer): Head => {
+  const length = head.readUInt32LE(0);
+  const name = names.get(head.readUInt16LE(4));
+  const version = head.readUInt16LE(6);
+  if (version !== protocolVersion) throw new ProtocolError(`protocol version ${version}, expected ${protocolVersion}`);
+  if (name === undefined) throw new ProtocolError(`unknown message type ${head.readUInt16LE(4)}`);
+  if (length > maxBodyBytes) throw new ProtocolError(`a body of ${length} bytes`);
+  return { name, request: head.readUInt32LE(8), length };
+};
+
+/** Takes the bytes of a stream as they come and gives the messages that they complete. What it is given may be overwritten afterwards. */
 export class Decoder {
-  /** What has come of the message that is not complete: kept apart until its last piece is there, so that each byte is copied once. */
-  #pieces: Buffer[] = [];
-  #held = 0;
-  /** Bytes that are needed before there is anything to look at. */
-  #needed = headerBytes;
+  readonly #headBytes = Buffer.alloc(headerBytes);
+  /** The message that is not complete: its head, and its body with as much as has come. */
+  #head: Head | null = null;
+  #body: Lent = { bytes: this.#headBytes, release: () => {} };
+  #filled = 0;
 
   /** @throws ProtocolError; the decoder is of no use afterwards */
   push(chunk: Buffer): Message[] {
-    this.#pieces.push(chunk);
-    this.#held += chunk.length;
-    if (this.#held < this.#needed) return [];
-    let data = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces, this.#held);
     const messages: Message[] = [];
-    this.#needed = headerBytes;
-    while (data.length >= headerBytes) {
-      const length = data.readUInt32LE(0);
-      const name = names.get(data.readUInt16LE(4));
-      const version = data.readUInt16LE(6);
-      if (version !== protocolVersion) throw new ProtocolError(`protocol version ${version}, expected ${protocolVersion}`);
-      if (name === undefined) throw new ProtocolError(`unknown message type ${data.readUInt16LE(4)}`);
-      if (length > maxBodyBytes) throw new ProtocolError(`a body of ${length} bytes`);
-      this.#needed = headerBytes + length;
-      if (data.length < this.#needed) break;
-      messages.push({ name, request: data.readUInt32LE(8), ...decodeBody(data.subarray(headerBytes, this.#needed)) });
-      data = data.subarray(this.#needed);
-      this.#needed = headerBytes;
+    for (let taken = 0; taken < chunk.length || this.#filled === this.#body.bytes.length; ) {
+      const copied = chunk.copy(this.#body.bytes, this.#filled, taken);
+      this.#filled += copied;
+      taken += copied;
+      if (this.#filled < this.#body.bytes.length) continue;
+      const message = this.#filledUp();
+      if (message !== null) messages.push(message);
     }
-    // A copy, so that a few waiting bytes do not keep a large chunk alive.
-    this.#pieces = data.length === 0 ? [] : [Buffer.from(data)];
-    this.#held = data.length;
     return messages;
+  }
+
+  /** What was filled is a head, whose body comes next, or a body. */
+  #filledUp(): Message | null {
+    this.#filled = 0;
+    if (this.#head === null) {
+      this.#head = decodeHead(this.#headBytes);
+      this.#body = lendMemory(this.#head.length);
+      return null;
+    }
+    const { name, request } = this.#head;
+    const { bytes, release } = this.#body;
+    this.#head = null;
+    this.#body = { bytes: this.#headBytes, release: () => {} };
+    return { name, request, ...decodeBody(bytes), release };
   }
 }

@@ -157,6 +157,24 @@ describe("the output", () => {
     expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) + index));
   });
 
+  it("waits whole for a reader that stalls for long, and the process does not wait for it", { timeout: 90_000 }, async () => {
+    const bytes = 30_000_000;
+    const script = `read; head -c ${bytes} /dev/urandom >/tmp/stalled; sha256sum /tmp/stalled >&2; cat /tmp/stalled`;
+    const id = await start({ command: ["/bin/bash", "-c", script], stdin: true, outputBytes: 50_331_648 });
+    const reader = await reading(`${base}/${id}/output?follow=true`);
+    reader.response.pause();
+    await daemon.request("POST", `${base}/${id}/stdin?close=true`, {});
+    // It ends while its reader has next to nothing: no buffer on the way holds so much.
+    expect((await ended(id)).body.exit).toMatchObject({ reason: "exited", code: 0 });
+    expect(reader.lines.reduce((sum, line) => sum + bytesOf(line).length, 0)).toBeLessThan(bytes / 10);
+    reader.response.resume();
+    await until("the end", () => reader.over, 60_000);
+    expect(reader.lines.map(({ seq }) => seq)).toEqual(reader.lines.map((_, index) => index + 1));
+    expect(reader.lines.at(-1)?.exit?.code).toBe(0);
+    const bytesIn = (stream: string) => Buffer.concat(reader.lines.filter((line) => line.stream === stream).map(bytesOf));
+    expect(createHash("sha256").update(bytesIn("stdout")).digest("hex")).toBe(bytesIn("stderr").toString().split(" ")[0]);
+  });
+
   it("of the main process is there as well, and its end is seen by who follows", async () => {
     await daemon.run({ name: "short", command: ["/bin/bash", "-c", "read; echo got $REPLY; exit 6"] });
     const path = "/v1/sandboxes/short/processes/main";
@@ -224,8 +242,9 @@ describe("a daemon that is killed in the middle of the output", () => {
   it("leaves it whole: who resumes at the number has it byte for byte", { timeout: 120_000 }, async () => {
     const bytes = 50_000_000;
     // OpenSSL-like stream from a seed, made by awk-free tools of the root: the hash is computed by the sandbox itself, over a pipe of its own.
-    const script = `for i in 1 2 3 4; do head -c ${bytes / 4} /dev/urandom; sleep 0.1; done | tee >(sha256sum >&2)`;
-    const id = await start({ command: ["/bin/bash", "-c", `${script}; wait; sleep 0.3`], outputBytes: 67_108_864 });
+    const script = `for i in 1 2 3 4; do head -c ${bytes / 4} /dev/urandom; sleep 0.1; done | tee >(sha256sum >/tmp/sum)`;
+    const sum = "until [ -s /tmp/sum ]; do sleep 0.01; done; cat /tmp/sum >&2";
+    const id = await start({ command: ["/bin/bash", "-c", `${script}; ${sum}`], outputBytes: 67_108_864 });
     const seen: Line[] = [];
     for (let kills = 0; !seen.some(({ exit }) => exit); kills += 1) {
       const reader = await reading(`${base}/${id}/output?follow=true&after=${seen.at(-1)?.seq ?? 0}`);

@@ -159,7 +159,7 @@ test("a follower of a quiet sandbox ends with it, and one that is told to close 
 const row = (startedAt: number, id = "main") => ({ id, sandboxId: "box", started: { startedAt } }) as ProcessRow;
 const outputs = async (startedAt: number, after: number | "held" = 0, id = "main") => {
   const ended = new EndedOutput(source, row(startedAt, id));
-  const chunk = await ended.chunk(after);
+  const { release: _, ...chunk } = await ended.chunk(after);
   return { ...chunk, records: chunk.records.map(({ seq, bytes }) => `${seq} ${bytes}`) };
 };
 

@@ -6,11 +6,13 @@ import { newId } from "../../server/domain/ids.ts";
 import { LimitPolicy } from "../../server/domain/limits.ts";
 import type { ProcessExit, ProcessRow } from "../../server/domain/process.ts";
 import { completeProcess } from "../../server/domain/process-definitions.ts";
+import type { OutputPiece } from "../../server/domain/process-reading.ts";
 import { ProcessRecords } from "../../server/domain/process-records.ts";
 import { collectedBytes, OutputCollector } from "../../server/domain/process-results.ts";
 import { Sandboxes } from "../../server/domain/sandboxes.ts";
 import { signalNumber } from "../../server/domain/signals.ts";
-import { acceptedFormat, ndjson, rawBytes, serverSentEvents } from "../../server/http/output-stream.ts";
+import { BodyWriter } from "../../server/http/body-writer.ts";
+import { acceptedFormat, ndjson, type OutputFormat, rawBytes, serverSentEvents } from "../../server/http/output-stream.ts";
 import { ProcessTable } from "../../server/store/processes.ts";
 import { reportedProcessOf } from "../../server/supervisor/replies.ts";
 import { makeRoom } from "../fixtures/sandbox-room.ts";
@@ -203,30 +205,43 @@ describe("what is stored of processes", () => {
 
 describe("output on the wire", () => {
   const record = (bytes: Buffer) => ({ seq: 7, stream: "stdout" as const, time: 1_000_500, bytes });
-  const piece = (bytes: Buffer) => ({ kind: "records" as const, records: [record(bytes)] });
+  const piece = (bytes: Buffer) => ({ kind: "records" as const, records: [record(bytes)], release: () => {} });
+  const written = (format: OutputFormat, piece: OutputPiece): Buffer => {
+    const body = new BodyWriter();
+    format.write(piece, body);
+    return Buffer.from(body.finish().bytes);
+  };
 
   test("is text where it is UTF-8, else base64, byte for byte", () => {
-    for (const bytes of [Buffer.from('a"\\\n\0\u2028😀'), Buffer.from([0xff, 0, 0x80]), Buffer.from([0xc3]), Buffer.alloc(0)]) {
-      const line = ndjson.bodyOf(piece(bytes)) as string;
+    const long = Buffer.from('ü€😀\u0000"'.repeat(20_000));
+    for (const bytes of [
+      Buffer.from('a"\\\n\0\u2028😀'),
+      Buffer.from([0xff, 0, 0x80]),
+      Buffer.from([0xc3]),
+      Buffer.alloc(0),
+      long,
+      Buffer.concat([Buffer.from([0xff]), long]),
+    ]) {
+      const line = written(ndjson, piece(bytes)).toString("utf8");
       expect(line.indexOf("\n")).toBe(line.length - 1);
       const { seq, stream, time, data, encoding } = JSON.parse(line);
       expect([seq, stream, time]).toEqual([7, "stdout", "1970-01-01T00:00:01.000Z"]);
       expect(Buffer.from(data, encoding ?? "utf8")).toEqual(bytes);
     }
-    expect(serverSentEvents.bodyOf(piece(Buffer.from("a\n\nb")))).toBe(
+    expect(written(serverSentEvents, piece(Buffer.from("a\n\nb"))).toString()).toBe(
       'id: 7\nevent: output\ndata: {"seq":7,"stream":"stdout","time":"1970-01-01T00:00:01.000Z","data":"a\\n\\nb"}\n\n',
     );
-    expect(rawBytes.bodyOf(piece(Buffer.from([0xff])))).toEqual(Buffer.from([0xff]));
+    expect(written(rawBytes, piece(Buffer.from([0xff])))).toEqual(Buffer.from([0xff]));
   });
 
   test("ends with the exit, or tells the gap", () => {
-    expect(JSON.parse(ndjson.bodyOf({ kind: "exit", seq: 8, exit }) as string)).toMatchObject({
+    expect(JSON.parse(written(ndjson, { kind: "exit", seq: 8, exit }).toString())).toMatchObject({
       seq: 8,
       exit: { code: 0, exitedAt: expect.any(String) },
     });
-    expect(ndjson.bodyOf({ kind: "gap", first: null })).toBe('{"gap":{"first":null}}\n');
-    expect(serverSentEvents.bodyOf({ kind: "gap", first: 9 })).toBe('event: gap\ndata: {"gap":{"first":9}}\n\n');
-    expect(() => rawBytes.bodyOf({ kind: "gap", first: 9 })).toThrow();
+    expect(written(ndjson, { kind: "gap", first: null }).toString()).toBe('{"gap":{"first":null}}\n');
+    expect(written(serverSentEvents, { kind: "gap", first: 9 }).toString()).toBe('event: gap\ndata: {"gap":{"first":9}}\n\n');
+    expect(() => written(rawBytes, { kind: "gap", first: 9 })).toThrow();
   });
 
   test("comes in the form that is accepted", () => {

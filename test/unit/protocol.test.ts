@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Decoder, encode, type Field, headerBytes, maxBodyBytes, ProtocolError } from "../../server/supervisor/protocol.ts";
+import { Decoder, encode, type Field, headerBytes, type Message, maxBodyBytes, ProtocolError } from "../../server/supervisor/protocol.ts";
 
 const decode = (frame: Buffer) => new Decoder().push(frame);
 
@@ -25,8 +25,8 @@ test("what is encoded is decoded as it was, payload included", () => {
     ["env", "Ü="],
   ];
   const payload = Buffer.from([0, 1, 0, 255]);
-  expect(decode(encode("INPUT", 9, fields, payload))).toEqual([{ name: "INPUT", request: 9, fields, payload }]);
-  expect(decode(encode("HELLO", 1, []))).toEqual([{ name: "HELLO", request: 1, fields: [], payload: null }]);
+  expect(decode(encode("INPUT", 9, fields, payload))).toMatchObject([{ name: "INPUT", request: 9, fields, payload }]);
+  expect(decode(encode("HELLO", 1, []))).toMatchObject([{ name: "HELLO", request: 1, fields: [], payload: null }]);
   expect(decode(encode("INPUT", 1, [], Buffer.alloc(0)))[0]?.payload).toEqual(Buffer.alloc(0));
 });
 
@@ -63,4 +63,32 @@ test("does not send what the other end would refuse", () => {
   expect(() => encode("LAUNCH", 1, [["arg", "a\0b"]])).toThrow(ProtocolError);
   expect(() => encode("LAUNCH", 1, [["Arg", "a"]])).toThrow(ProtocolError);
   expect(() => encode("LAUNCH", 1, [["arg", "a".repeat(maxBodyBytes)]])).toThrow(ProtocolError);
+});
+
+test("what was decoded stays, whatever becomes of the memory that it came in", () => {
+  const payloads = ["short", "p".repeat(5_000)];
+  const stream = Buffer.concat(payloads.map((payload) => encode("INPUT", 1, [["process", "main"]], Buffer.from(payload))));
+  for (const size of [7, 4_096, stream.length]) {
+    const decoder = new Decoder();
+    const memory = Buffer.alloc(size);
+    const messages = [];
+    for (let start = 0; start < stream.length; start += size) {
+      const length = stream.copy(memory, 0, start, start + size);
+      messages.push(...decoder.push(memory.subarray(0, length)));
+      memory.fill(0xff);
+    }
+    expect(messages.map(({ payload }) => payload?.toString())).toEqual(payloads);
+  }
+});
+
+test("the memory of a large body is used again once it was given back, and not before", () => {
+  const payload = (letter: string) => Buffer.from(letter.repeat(100_000));
+  const one = (letter: string) => decode(encode("INPUT", 1, [], payload(letter)))[0] as Message;
+  const [a, b] = [one("a"), one("b")];
+  expect([a.payload, b.payload]).toEqual([payload("a"), payload("b")]);
+  a.release();
+  a.release();
+  const [c, d] = [one("c"), one("d")];
+  expect(c.payload?.buffer).toBe(a.payload?.buffer);
+  expect([b.payload, c.payload, d.payload]).toEqual([payload("b"), payload("c"), payload("d")]);
 });

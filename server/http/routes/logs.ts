@@ -3,9 +3,10 @@ import { Type } from "typebox";
 import type { LogPosition, LogRecord } from "../../domain/log-ports.ts";
 import { type LogPiece, positionText } from "../../domain/logs.ts";
 import type { OutputStream } from "../../domain/process.ts";
+import type { BodyWriter } from "../body-writer.ts";
 import { abortedBy } from "../departures.ts";
 import { lastEventId } from "../last-event-id.ts";
-import { acceptedFormat, dataText, eventText, type OutputFormat, sendPieces } from "../output-stream.ts";
+import { acceptedFormat, eventEnd, eventHead, eventText, type OutputFormat, sendPieces } from "../output-stream.ts";
 import { LogLine, LogsQuery, positionPattern } from "../schemas/logs.ts";
 import { SandboxPath } from "../schemas/sandboxes.ts";
 import { problemResponses } from "../schemas/shared.ts";
@@ -17,38 +18,42 @@ With \`Accept: text/event-stream\`, events named \`output\`, \`exit\` and \`gap\
 \`Accept: application/octet-stream\`, the bytes alone; a gap then breaks the connection off. A quiet stream carries an empty line (NDJSON) or a comment (SSE) every 15 seconds. A slow
 reader slows nobody down: what comes after \`after\` and is kept no more is answered 410; where that happens in the middle of a stream, its last record is \`{"gap": {"first": ID}}\`.`;
 
-const recordText = (record: LogRecord): string => {
+const writeRecord = (record: LogRecord, body: BodyWriter): BodyWriter => {
   const { process, seq, time, next } = record;
-  const head = `{"id":"${positionText(next)}","process":${JSON.stringify(process)},"seq":${seq},"time":"${new Date(time / 1000).toISOString()}"`;
-  if (record.kind === "output") return `${head},"stream":"${record.stream}",${dataText(record.bytes)}}`;
+  body.text(
+    `{"id":"${positionText(next)}","process":${JSON.stringify(process)},"seq":${seq},"time":"${new Date(time / 1000).toISOString()}",`,
+  );
+  if (record.kind === "output") return body.text(`"stream":"${record.stream}",`).data(record.bytes).text("}");
   const { reason, code, signal } = record;
-  return `${head},"exit":${JSON.stringify({ reason, code, signal })}}`;
+  return body.text(`"exit":${JSON.stringify({ reason, code, signal })}}`);
 };
 const gapText = (first: LogPosition): string => JSON.stringify({ gap: { first: positionText(first) } });
 
 const ndjson: OutputFormat<LogPiece> = {
   mediaType: "application/x-ndjson",
   keepAlive: "\n",
-  bodyOf: (piece) =>
-    piece.kind === "gap" ? `${gapText(piece.first)}\n` : piece.records.map((record) => `${recordText(record)}\n`).join(""),
+  write: (piece, body) => {
+    if (piece.kind === "gap") body.text(`${gapText(piece.first)}\n`);
+    else for (const record of piece.records) writeRecord(record, body).text("\n");
+  },
 };
 
 const serverSentEvents: OutputFormat<LogPiece> = {
   mediaType: "text/event-stream",
   keepAlive: ":\n\n",
-  bodyOf: (piece) =>
-    piece.kind === "gap"
-      ? eventText("gap", gapText(piece.first))
-      : piece.records.map((record) => eventText(record.kind, recordText(record), positionText(record.next))).join(""),
+  write: (piece, body) => {
+    if (piece.kind === "gap") body.text(eventText("gap", gapText(piece.first)));
+    else
+      for (const record of piece.records) writeRecord(record, body.text(eventHead(record.kind, positionText(record.next)))).text(eventEnd);
+  },
 };
 
 const rawBytes: OutputFormat<LogPiece> = {
   mediaType: "application/octet-stream",
   keepAlive: "",
-  bodyOf: (piece) => {
+  write: (piece, body) => {
     if (piece.kind === "gap") throw new Error("output was dropped before it could be sent");
-    const bytes = Buffer.concat(piece.records.map((record) => (record.kind === "output" ? record.bytes : Buffer.alloc(0))));
-    return bytes.length > 0 ? bytes : null;
+    for (const record of piece.records) if (record.kind === "output") body.bytes(record.bytes);
   },
 };
 

@@ -72,7 +72,7 @@ export const outputRoutes =
           return reply.code(204).send(undefined as never);
         const options = { after, follow, streams: stream.split(",") as OutputStream[] };
         const pieces = await processes.outputs.open(sandbox, process, options, abortedBy(reply));
-        return sendPieces(reply as never, pieces, format) as never;
+        return sendPieces(reply as never, pieces, format, (piece) => piece.kind === "records" && piece.release()) as never;
       },
     );
 
