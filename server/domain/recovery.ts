@@ -47,8 +47,9 @@ export class Recovery {
     const alive = new Set(rows.map(({ id }) => id));
     for (const id of sockets) if (!alive.has(id)) await this.#attempt(id, () => this.#stopOrphan(id));
     await this.#removeDirectories();
-    await this.#room.persistence.durable();
     this.#report.milliseconds = Math.round(performance.now() - began);
+    this.#room.events.append("daemon.recovered", "daemon", { ...this.#report });
+    await this.#room.persistence.durable();
     return this.#report;
   }
 
@@ -92,7 +93,7 @@ export class Recovery {
     const instance = completed(attached.instance, row.instance);
     const changes = { instance, bootId: this.#room.bootId, startedAt: row.startedAt ?? instance.startedAt };
     if (row.state === "starting") enter(this.#room, row, "running", changes, { pid: instance.pid });
-    else enter(this.#room, row, row.state, changes);
+    else enter(this.#room, row, row.state, changes, { adopted: true });
     (attached.state === "running" ? this.#report.adopted : this.#report.ended).push(row.id);
     this.#instances.apply(row.id, attached);
     // The order to stop may not have been given before the daemon died; where it was, a second one can only shorten the grace.

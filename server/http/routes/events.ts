@@ -9,7 +9,8 @@ import { EventLine, EventsQuery } from "../schemas/events.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
 
-const description = `What happened to sandboxes, their processes and roots, one record each, in order. Events are kept for 30 days, and the last 100,000 of them.
+const description = `What happened to sandboxes, their processes, roots and tokens, one record each, in order; \`daemon.recovered\`: what a start of the daemon
+found and did. Events are kept for 30 days, and the last 100,000 of them.
 With \`Accept: text/event-stream\`, events named by their type (or \`gap\`), whose ids are the numbers; \`Last-Event-ID\` is taken as \`after\`. A quiet stream carries
 an empty line (NDJSON) or a comment (SSE) every 15 seconds. A slow reader slows nobody down. What comes after \`after\` and is kept no more is answered 410;
 where that happens in the middle of a stream, its last record is \`{"gap": {"first": N}}\`.`;

@@ -9,7 +9,7 @@ export const EventLine = named(
       id: Type.Optional(Type.Integer({ description: "Counts up; resume with ?after=." })),
       type: Type.Optional(Type.String()),
       time: Type.Optional(Timestamp),
-      subject: Type.Optional(Type.String({ description: "The id of the sandbox or root." })),
+      subject: Type.Optional(Type.String({ description: "The id of the sandbox, root or token; `daemon`." })),
       data: Type.Optional(Type.Object({}, { additionalProperties: true })),
       gap: Gap,
     },
