@@ -38,11 +38,23 @@ export const commandFaults = ({ command, env, cwd }: Pick<Definition, "command" 
   return faults;
 };
 
-/** A service that is always to run is not given up; a job that fails is, after a few attempts. */
-const restartOf = ({ restart = {} }: DefinitionInput): Definition["restart"] => {
-  const { policy = "never", maxRetries = policy === "always" ? null : 3 } = restart;
-  return { policy, maxRetries };
+/** What becomes of a sandbox without a caller: what is not given is as before, or usual. */
+export const fateOf = (
+  { restart = {}, lifetime = {}, autostart }: DefinitionInput,
+  before: Pick<Definition, "restart" | "lifetime" | "autostart">,
+): Pick<Definition, "restart" | "lifetime" | "autostart"> => {
+  const policy = restart.policy ?? before.restart.policy;
+  // A service that is always to run is not given up; a job that fails is, after a few attempts.
+  const usualRetries = policy === before.restart.policy ? before.restart.maxRetries : policy === "always" ? null : 3;
+  const { maxRetries = usualRetries } = restart;
+  return { restart: { policy, maxRetries }, lifetime: { ...before.lifetime, ...lifetime }, autostart: autostart ?? before.autostart };
 };
+
+const usualFate = {
+  restart: { policy: "never", maxRetries: 3 },
+  lifetime: { ttlSeconds: null, idleSeconds: null, onExpiry: "delete" },
+  autostart: false,
+} as const;
 
 /** What is written outside of a mount namespace is the host's, and no disk of the sandbox's bounds it. */
 const limitsOf = ({ limits }: DefinitionInput, hasMount: boolean, policy: LimitPolicy): Definition["limits"] => {
@@ -77,13 +89,7 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     seccomp: "default",
     init: input.init ?? namespaces.pid,
     network: { mode: "none" },
-    restart: restartOf(input),
-    autostart: input.autostart ?? false,
-    lifetime: {
-      ttlSeconds: input.lifetime?.ttlSeconds ?? null,
-      idleSeconds: input.lifetime?.idleSeconds ?? null,
-      onExpiry: input.lifetime?.onExpiry ?? "delete",
-    },
+    ...fateOf(input, usualFate),
     labels: input.labels ?? {},
   };
   const faults = [...commandFaults(definition), ...policy.faults(definition.limits)];

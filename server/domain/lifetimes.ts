@@ -49,7 +49,7 @@ export class Lifetimes {
   /** Counts as use of the sandbox until the function that it gives is called. Unknown names are nobody's. */
   use(nameOrId: string): () => void {
     const row = this.#room.store.find(nameOrId);
-    if (row === null || row.definition.lifetime.idleSeconds === null) return () => {};
+    if (row === null) return () => {};
     const { id } = row;
     this.#users.set(id, (this.#users.get(id) ?? 0) + 1);
     if (row.schedule.idleAt !== null && expiredBy(row, Date.now()) === null) this.#write(row, { idleAt: null });

@@ -1,16 +1,20 @@
 import type { DefinitionInput } from "./definition.ts";
-import { refuseUnsupported } from "./definitions.ts";
+import { fateOf, refuseUnsupported } from "./definitions.ts";
 import { checkDisk } from "./disks.ts";
 import { DomainError } from "./errors.ts";
 import { liveLimitsOf } from "./limits.ts";
 import type { Attached, SandboxRow } from "./ports.ts";
-import { need, type SandboxRoom } from "./sandbox-room.ts";
+import { isSame, need, reschedule, type SandboxRoom } from "./sandbox-room.ts";
+import { scheduleRedefined } from "./schedules.ts";
 
-/** What of a definition can be changed after it was made. Limits that are not named stay. */
+/** What of a definition can be changed after it was made. What is not named stays. */
 export interface Redefinition {
   name?: string;
   labels?: Record<string, string>;
   limits?: NonNullable<DefinitionInput["limits"]>;
+  lifetime?: NonNullable<DefinitionInput["lifetime"]>;
+  restart?: NonNullable<DefinitionInput["restart"]>;
+  autostart?: boolean;
 }
 
 const isLive = ({ state, instance }: SandboxRow): boolean => (state === "running" || state === "paused") && instance !== null;
@@ -23,7 +27,7 @@ const check = (row: SandboxRow, generation: number | null): void => {
 };
 
 /**
- * Changes a definition; limits hold for what runs at once. They are stored after the kernel has taken them, so that what is refused was never so.
+ * Changes a definition; limits, lifetime and restarts hold for what runs at once. Limits are stored after the kernel has taken them, so that what is refused was never so.
  * @param generation what If-Match named, or null
  * @throws DomainError `precondition-failed`, `name-taken`, `sandbox-not-found`, `invalid-definition`, `unsupported`, `limit-in-use`, `launcher-unavailable`
  */
@@ -45,10 +49,13 @@ export const redefine = async (
     // Another change came in between: this one is made on top of it, and so reaches the kernel last too.
     if (now.generation !== row.generation) continue;
     const { name, labels, definition } = next;
-    const stored = { ...now, name, labels, definition, generation: next.generation };
+    const redefined = { ...now, name, labels, definition, generation: next.generation };
+    const stored = { ...redefined, schedule: scheduleRedefined(redefined, changes, Date.now()) };
+    const { limits, lifetime, restart, autostart } = definition;
     room.persistence.transaction(() => {
       room.store.redefine(stored);
-      room.events.append("sandbox.changed", id, { name, labels, limits: definition.limits, generation: next.generation });
+      if (!isSame(stored.schedule, now.schedule)) reschedule(room, stored);
+      room.events.append("sandbox.changed", id, { name, labels, limits, lifetime, restart, autostart, generation: next.generation });
     });
     await room.persistence.durable();
     return stored;
@@ -64,7 +71,13 @@ const changed = (room: SandboxRoom, row: SandboxRow, changes: Redefinition): San
   const faults = changes.limits === undefined ? [] : room.limits.faults({ ...limits, diskBytes: changes.limits.diskBytes ?? null });
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
-  return { ...row, name, labels, definition: { ...row.definition, name, labels, limits }, generation: row.generation + 1 };
+  return {
+    ...row,
+    name,
+    labels,
+    definition: { ...row.definition, name, labels, limits, ...fateOf(changes, row.definition) },
+    generation: row.generation + 1,
+  };
 };
 
 const apply = async (room: SandboxRoom, id: string, { definition }: SandboxRow): Promise<void> => {

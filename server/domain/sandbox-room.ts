@@ -81,7 +81,7 @@ export const enter = (
   return isGivenUp && outcome.act === "to" ? enter(room, next, outcome.state) : next;
 };
 
-const isSame = (one: Schedule, other: Schedule): boolean =>
+export const isSame = (one: Schedule, other: Schedule): boolean =>
   one.expiresAt === other.expiresAt &&
   one.idleAt === other.idleAt &&
   one.restartAt === other.restartAt &&

@@ -1,3 +1,4 @@
+import type { DefinitionInput } from "./definition.ts";
 import { maybeAlive } from "./lifecycle.ts";
 import type { SandboxRow, Schedule } from "./ports.ts";
 import { type RestartDecision, restartAfter } from "./restarts.ts";
@@ -35,4 +36,22 @@ export const scheduleAfter = (
   const rested: Schedule = { ...schedule, restartAt: restart.kind === "restart" ? restart.at : null, restartCount };
   const keeps = hasLifetime({ ...row, schedule: rested });
   return { schedule: keeps ? rested : { ...rested, expiresAt: null, idleAt: null }, restart };
+};
+
+/**
+ * The schedule after a change of the definition, which the row has already. Times that are named count from now on, as far as it has a
+ * lifetime at all; a restart that its policy is against by now is cancelled. What has expired stays so.
+ */
+export const scheduleRedefined = (row: SandboxRow, { lifetime = {} }: Pick<DefinitionInput, "lifetime">, now: number): Schedule => {
+  const { schedule, definition, reason } = row;
+  const { expiresAt, idleAt } = schedule;
+  if (reason === "expired" || Math.min(expiresAt ?? now + 1, idleAt ?? now + 1) <= now) return schedule;
+  const mayRestart = reason === "host-rebooted" ? definition.autostart : definition.restart.policy !== "never";
+  const next: Schedule = {
+    ...schedule,
+    expiresAt: lifetime.ttlSeconds === undefined ? expiresAt : timeAfter(now, lifetime.ttlSeconds),
+    idleAt: lifetime.idleSeconds === undefined ? idleAt : timeAfter(now, lifetime.idleSeconds),
+    restartAt: mayRestart ? schedule.restartAt : null,
+  };
+  return hasLifetime({ ...row, schedule: next }) ? next : { ...next, expiresAt: null, idleAt: null };
 };

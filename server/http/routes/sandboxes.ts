@@ -105,10 +105,11 @@ export const sandboxRoutes =
         schema: {
           tags,
           operationId: "patchSandbox",
-          summary: "Change name, labels or limits",
+          summary: "Change name, labels, limits, lifetime or restarts",
           description: [
-            "With If-Match only when the definition still has that generation. Limits that are not named stay; null takes one away. On a running sandbox they hold at",
-            "once: `openFiles` and `outputBytes` for processes that are started later, `pids` below what is alive stops forks only.",
+            "With If-Match only when the definition still has that generation. What is not named stays; null takes a limit or time away. On a running sandbox it holds at",
+            "once: `openFiles` and `outputBytes` for processes that are started later, `pids` below what is alive stops forks only. `ttlSeconds` and `idleSeconds` that",
+            "are named count from the change. Another policy of restarts comes with its own usual `maxRetries`; one that is waited for is cancelled by `never`.",
           ].join("\n"),
           params: schemas.SandboxPath,
           headers: Type.Object({ "if-match": Type.Optional(Type.String({ maxLength: 64, examples: ['"1"'] })) }),

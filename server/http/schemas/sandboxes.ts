@@ -7,9 +7,15 @@ import { Labels, Name, Nullable, named, OneOf, Reference, Timestamp } from "./sh
 
 const strict = { additionalProperties: false } as const;
 
+const { limits, restart, autostart, lifetime } = DefinitionInputBody.properties;
+
 export const PatchBody = Type.Object(
-  { name: Type.Optional(Name), labels: Type.Optional(Labels), limits: DefinitionInputBody.properties.limits },
-  { ...strict, minProperties: 1, examples: [{ labels: { team: "x" } }, { limits: { memoryBytes: 536_870_912 } }] },
+  { name: Type.Optional(Name), labels: Type.Optional(Labels), limits, restart, autostart, lifetime },
+  {
+    ...strict,
+    minProperties: 1,
+    examples: [{ labels: { team: "x" } }, { limits: { memoryBytes: 536_870_912 } }, { lifetime: { ttlSeconds: 600 } }],
+  },
 );
 
 const graceSeconds = Type.Number({ minimum: 0, maximum: 3_600, default: 10, description: "Between TERM and KILL." });
