@@ -17,6 +17,7 @@ import { Operations } from "./domain/operations.ts";
 import { logChecks } from "./domain/preflight.ts";
 import { ProcessRecords } from "./domain/process-records.ts";
 import { Processes } from "./domain/processes.ts";
+import { SandboxQuotas } from "./domain/quotas.ts";
 import { Recovery } from "./domain/recovery.ts";
 import { Roots } from "./domain/roots.ts";
 import { RunArchives } from "./domain/run-archives.ts";
@@ -101,6 +102,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   });
   const runTable = new RunTable(database);
   const measurements = new PrometheusMeasurements(launcher, store, runTable);
+  const tokens = new Tokens(new TokenTable(database), events, database);
   const room: SandboxRoom = {
     store,
     events,
@@ -111,6 +113,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     disks: new DiskImages(config.stateDir),
     measurements,
     limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
+    quotas: new SandboxQuotas((id) => tokens.quotasOf(id), store),
     alarm: new Alarm(),
     records: new ProcessRecords({
       processes: processTable,
@@ -193,7 +196,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       measurements,
       idempotency: new IdempotencyTable(database),
       visibility: new Visibility(store, runs, operations),
-      tokens: new Tokens(new TokenTable(database), events, database),
+      tokens,
       logger,
     },
     access,

@@ -1,5 +1,6 @@
 /** Who asks, and what that lets them do. */
 import { DomainError } from "./errors.ts";
+import type { Quotas } from "./quotas.ts";
 
 /** Each includes those before it. `read`: look; `run`: sandboxes with all that is in them, and runs; `admin`: what all share. */
 export const scopes = ["read", "run", "admin"] as const;
@@ -46,6 +47,7 @@ export interface Caller {
   name: string;
   scope: Scope;
   view: View;
+  quotas: Quotas;
   /** When it may ask no more: milliseconds since 1970; null: no such time. */
   expiresAt: number | null;
 }
@@ -58,6 +60,7 @@ export const administrator = (id: (typeof administrators)[number]): Caller => ({
   name: id,
   scope: "admin",
   view: null,
+  quotas: {},
   expiresAt: null,
 });
 

@@ -6,6 +6,8 @@ export type ErrorCode =
   | "unsupported"
   | "unauthorized"
   | "forbidden"
+  | "quota-exceeded"
+  | "too-many-requests"
   | "not-found"
   | "method-not-allowed"
   | "request-timeout"

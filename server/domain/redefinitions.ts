@@ -2,6 +2,7 @@ import type { DefinitionInput } from "./definition.ts";
 import { fateOf, refuseUnsupported } from "./definitions.ts";
 import { checkDisk } from "./disks.ts";
 import { DomainError } from "./errors.ts";
+import { maybeAlive } from "./lifecycle.ts";
 import { liveLimitsOf } from "./limits.ts";
 import type { Attached, SandboxRow } from "./ports.ts";
 import { isSame, need, reschedule, type SandboxRoom } from "./sandbox-room.ts";
@@ -29,7 +30,7 @@ const check = (row: SandboxRow, generation: number | null): void => {
 /**
  * Changes a definition; limits, lifetime and restarts hold for what runs at once. Limits are stored after the kernel has taken them, so that what is refused was never so.
  * @param generation what If-Match named, or null
- * @throws DomainError `precondition-failed`, `name-taken`, `sandbox-not-found`, `invalid-definition`, `unsupported`, `limit-in-use`, `launcher-unavailable`
+ * @throws DomainError `precondition-failed`, `name-taken`, `sandbox-not-found`, `invalid-definition`, `unsupported`, `limit-in-use`, `quota-exceeded`, `launcher-unavailable`
  */
 export const redefine = async (
   room: SandboxRoom,
@@ -43,6 +44,8 @@ export const redefine = async (
     const row = need(room, id);
     check(row, generation);
     const next = changed(room, row, changes);
+    const isRunning = maybeAlive(row.state) || row.schedule.restartAt !== null;
+    if (changes.limits !== undefined) room.quotas.check(next, isRunning ? ["memoryBytes", "diskBytes"] : ["diskBytes"]);
     await checkDisk(room, row, next.definition.limits.diskBytes);
     if (changes.limits !== undefined && isLive(row)) await apply(room, row.id, next);
     const now = need(room, id);

@@ -5,6 +5,7 @@ import { newId } from "./ids.ts";
 import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type { Persistence, RootDirectory } from "./ports.ts";
+import { checkInFlight } from "./quotas.ts";
 import { type RunFilter, type RunInput, type RunRow, type RunStore, runNotFound } from "./run.ts";
 import { planOf } from "./run-definitions.ts";
 import { problemOf, RunExecution, type RunRooms, removed } from "./run-execution.ts";
@@ -63,7 +64,7 @@ export class Runs {
    * Takes runs, all of them or none; each waits for its turn or begins at once.
    * @param caller whose turn they take
    * @param pointerOf where in the request the run of this index stands (RFC 6901)
-   * @throws DomainError `invalid-definition`, `forbidden`, `root-not-found`, `root-not-ready`, `run-queue-full`
+   * @throws DomainError `invalid-definition`, `forbidden`, `root-not-found`, `root-not-ready`, `run-queue-full`, `too-many-requests`
    */
   async submit(sent: readonly RunInput[], caller: Caller, pointerOf = (_index: number): string => ""): Promise<Run[]> {
     const inputs = sent.map((input, index) => ({
@@ -75,6 +76,8 @@ export class Runs {
     if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
     const texts = inputs.map((input) => JSON.stringify(input));
     const sizes = texts.map((text) => Buffer.byteLength(text));
+    const own = [...this.#live.values()].filter(({ row }) => row.caller === caller.id);
+    checkInFlight(caller.quotas, "runs", own.length, inputs.length);
     this.#makeRoom(
       inputs.length,
       sizes.reduce((sum, size) => sum + size, 0),

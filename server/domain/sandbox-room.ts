@@ -17,6 +17,7 @@ import type {
   Supervisors,
 } from "./ports.ts";
 import type { ProcessRecords } from "./process-records.ts";
+import type { SandboxQuotas } from "./quotas.ts";
 import { isoTime, type Report, reportOf } from "./reports.ts";
 import { scheduleAfter } from "./schedules.ts";
 
@@ -34,6 +35,7 @@ export interface SandboxRoom {
   alarm: Alarm;
   log: Logger;
   limits: LimitPolicy;
+  quotas: SandboxQuotas;
   bootId: string;
 }
 

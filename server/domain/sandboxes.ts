@@ -10,6 +10,7 @@ import { lifecycle, type State } from "./lifecycle.ts";
 import type { LimitPolicy } from "./limits.ts";
 import { setPaused } from "./pauses.ts";
 import type { RootReference, SandboxFilter, SandboxRow, Schedule } from "./ports.ts";
+import { sandboxQuotas } from "./quotas.ts";
 import type { Receipt } from "./receipt.ts";
 import { type Redefinition, redefine } from "./redefinitions.ts";
 import { Removals } from "./removals.ts";
@@ -76,6 +77,7 @@ export class Sandboxes {
     };
     const insert = (): SandboxRow => {
       this.#room.persistence.transaction(() => {
+        this.#room.quotas.check(row, start === false ? ["sandboxes", "diskBytes"] : sandboxQuotas);
         this.#room.store.insert(row);
         this.#room.events.append("sandbox.created", id, { name: row.name });
         if (start !== false) this.#room.events.append("sandbox.starting", id, { name: row.name });
@@ -118,7 +120,10 @@ export class Sandboxes {
     if (current !== null) return reportFor(this.#room, await current);
     const outcome = this.#decide(row, "start");
     if (outcome !== "starting") return reportFor(this.#room, row);
-    const begin = () => this.#begin(row, unscheduled);
+    const begin = () => {
+      this.#room.quotas.check(need(this.#room, id), ["running", "memoryBytes"]);
+      return this.#begin(row, unscheduled);
+    };
     return reportFor(this.#room, await this.#launches.launch(id, begin, (error) => this.#fail(id, error)));
   }
 

@@ -3,6 +3,7 @@ import type { Caller, Scope, View } from "./callers.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import type { Events, Persistence } from "./ports.ts";
+import type { Quotas } from "./quotas.ts";
 
 /** A token as it is stored: of its secret only the digest. Times are milliseconds since 1970. */
 export interface TokenRow {
@@ -13,6 +14,7 @@ export interface TokenRow {
   scope: Scope;
   /** Labels of the sandboxes and runs that it sees, whoever made them; none: all; null: those that it made. */
   selector: Record<string, string> | null;
+  quotas: Quotas;
   createdAt: number;
   expiresAt: number | null;
   lastUsedAt: number | null;
@@ -31,6 +33,7 @@ export interface TokenInput {
   name: string;
   scopes: readonly Scope[];
   selector?: Record<string, string> | null;
+  quotas?: Quotas;
   ttlSeconds?: number;
 }
 
@@ -72,7 +75,7 @@ export class Tokens {
   }
 
   /** Makes a token; its secret is given here and nowhere else. @throws DomainError `name-taken`, `invalid-definition` */
-  async create({ name, scopes, selector = null, ttlSeconds }: TokenInput): Promise<{ row: TokenRow; secret: string }> {
+  async create({ name, scopes, selector = null, quotas = {}, ttlSeconds }: TokenInput): Promise<{ row: TokenRow; secret: string }> {
     if (selector !== null && scopes.includes("admin")) {
       const faults = [{ pointer: "/selector", detail: "cannot confine the scope admin" }];
       throw new DomainError("invalid-definition", "a token with the scope admin sees all: leave selector out", { faults });
@@ -85,6 +88,7 @@ export class Tokens {
       digest: digestOf(secret),
       scope: scopes.includes("admin") ? "admin" : scopes.includes("run") ? "run" : "read",
       selector,
+      quotas,
       createdAt: now,
       expiresAt: ttlSeconds === undefined ? null : now + ttlSeconds * 1000,
       lastUsedAt: null,
@@ -130,7 +134,12 @@ export class Tokens {
       row.lastUsedAt = now;
       this.#store.used(row.id, now);
     }
-    return { id: row.id, name: row.name, scope: row.scope, view: viewOf(row), expiresAt: row.expiresAt };
+    return { id: row.id, name: row.name, scope: row.scope, view: viewOf(row), quotas: row.quotas, expiresAt: row.expiresAt };
+  }
+
+  /** None of one that is revoked. */
+  quotasOf(id: string): Quotas {
+    return this.#rows.get(id)?.quotas ?? {};
   }
 
   #forgetExpired(now: number): void {

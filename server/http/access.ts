@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { administrator, type Caller } from "../domain/callers.ts";
 import { DomainError } from "../domain/errors.ts";
 import { digestOf, type Tokens } from "../domain/tokens.ts";
+import { FailedTokens } from "./failed-tokens.ts";
 import { checkScope } from "./scopes.ts";
 
 declare module "fastify" {
@@ -72,21 +73,22 @@ const bearer = (header: string | undefined): string | null => /^Bearer ([A-Za-z0
 
 /** Refuses before the body is read: names and origins of others, on TCP whoever has no token, and whose scope does not reach so far. */
 export const authorization = (app: FastifyInstance, policy: AccessPolicy, tokens: Tokens): void => {
+  const failed = new FailedTokens();
   app.decorateRequest("caller");
   app.addHook("onRequest", (request, _reply, done) => {
     const unix = policy.fromUnix.has(request.raw.socket);
     checkOrigin(policy, request, unix);
     if (unix) request.caller = administrator("unix");
     else if (request.routeOptions.config.open !== true) {
-      request.caller = holderOf(policy, tokens, request);
+      request.caller = holderOf(policy, tokens, failed, request);
       checkScope(request);
     }
     done();
   });
 };
 
-/** @throws DomainError `unauthorized` */
-const holderOf = (policy: AccessPolicy, tokens: Tokens, request: FastifyRequest): Caller => {
+/** @throws DomainError `unauthorized`, `too-many-requests` */
+const holderOf = (policy: AccessPolicy, tokens: Tokens, failed: FailedTokens, request: FastifyRequest): Caller => {
   const secret = bearer(request.headers.authorization);
   if (secret === null)
     throw new DomainError(
@@ -95,6 +97,7 @@ const holderOf = (policy: AccessPolicy, tokens: Tokens, request: FastifyRequest)
     );
   if (timingSafeEqual(digestOf(secret), policy.tokenDigest)) return administrator("token");
   const caller = tokens.caller(secret);
-  if (caller === null) throw new DomainError("unauthorized", "the token is not valid");
-  return caller;
+  if (caller !== null) return caller;
+  failed.count(request.raw.socket.remoteAddress ?? "");
+  throw new DomainError("unauthorized", "the token is not valid");
 };

@@ -36,6 +36,7 @@ import { watchRoutes } from "./routes/watch.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
 import { requireScopes } from "./scopes.ts";
 import type { Services } from "./services.ts";
+import { streams } from "./streams.ts";
 import { use } from "./use.ts";
 import { validators } from "./validation.ts";
 
@@ -115,6 +116,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   bodies(app);
   authorization(app, access, services.tokens);
   ownership(app, services.visibility);
+  streams(app, services.tokens);
   idempotency(app, services.idempotency);
   auditCalls(app, services.audit);
   use(app, services.lifetimes);

@@ -19,7 +19,7 @@ export const answerFailure = (error: unknown, request: FastifyRequest, reply: Fa
   // Fastify would close the connection, and a client that is still sending would see a reset in place of the answer. Node reads
   // the rest of the body and throws it away, within the request's timeout.
   if (problem.code === "payload-too-large") void reply.removeHeader("connection");
-  if (problem.retryable) void reply.header("retry-after", "1");
+  if (problem.retryable) void reply.header("retry-after", String(problem["retryAfterSeconds"] ?? 1));
   return reply.code(problem.status).type("application/problem+json").serializer(JSON.stringify).send(problem);
 };
 

@@ -17,6 +17,8 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   unsupported: kind(422, "Not supported"),
   unauthorized: kind(401, "A valid token is needed"),
   forbidden: kind(403, "Not allowed"),
+  "quota-exceeded": kind(403, "The token has used up a quota"),
+  "too-many-requests": kind(429, "Too much at a time", true),
   "not-found": kind(404, "Not found"),
   "method-not-allowed": kind(405, "Method not allowed"),
   "request-timeout": kind(408, "The request took too long to arrive", true),

@@ -2,6 +2,7 @@ import { labelsSeen, type Owned } from "../domain/callers.ts";
 import { DomainError } from "../domain/errors.ts";
 import type { State } from "../domain/lifecycle.ts";
 import type { SandboxFilter, SandboxRow, SandboxStore } from "../domain/ports.ts";
+import type { UsageStore } from "../domain/quotas.ts";
 import type { Database } from "./database.ts";
 
 interface Stored {
@@ -69,7 +70,7 @@ const columnsOf = (stored: Stored): Omit<SandboxRow, "definition" | "labels"> =>
   },
 });
 
-export class SandboxTable implements SandboxStore {
+export class SandboxTable implements SandboxStore, UsageStore {
   readonly #database: Database;
   /**
    * The rows used last, by id: a launch or a stop looks at its row at every step. This process alone writes the database
@@ -159,6 +160,16 @@ export class SandboxTable implements SandboxStore {
       SELECT id, owner, labels, ? FROM sandboxes WHERE id = ? AND (owner IS NOT NULL OR labels <> '{}')`;
     this.#database.prepare<[number, string], never>(depart).run(Date.now(), id);
     this.#database.prepare<[string], never>("DELETE FROM sandboxes WHERE id = ?").run(id);
+  }
+
+  usage(owner: string, but: string): ReturnType<UsageStore["usage"]> {
+    const isRunning = "state IN ('starting', 'running', 'paused', 'stopping') OR restart_at IS NOT NULL";
+    const sql = `SELECT count(*) AS sandboxes, total(${isRunning}) AS running,
+      total(iif(${isRunning}, definition ->> '$.limits.memoryBytes', 0)) AS memoryBytes, total(definition ->> '$.limits.diskBytes') AS diskBytes
+      FROM sandboxes WHERE owner = ? AND id <> ?`;
+    return this.#database.prepare<[string, string], ReturnType<UsageStore["usage"]>>(sql).get(owner, but) as ReturnType<
+      UsageStore["usage"]
+    >;
   }
 
   departed(id: string): Owned | null {

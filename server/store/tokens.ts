@@ -9,12 +9,13 @@ interface Stored {
   digest: Buffer;
   scope: Scope;
   selector: string | null;
+  quotas: string;
   created_at: number;
   expires_at: number | null;
   last_used_at: number | null;
 }
 
-const columns = "id, name, digest, scope, selector, created_at, expires_at, last_used_at";
+const columns = "id, name, digest, scope, selector, quotas, created_at, expires_at, last_used_at";
 
 export class TokenTable implements TokenStore {
   readonly #database: Database;
@@ -23,10 +24,20 @@ export class TokenTable implements TokenStore {
     this.#database = database;
   }
 
-  insert({ id, name, digest, scope, selector, createdAt, expiresAt, lastUsedAt }: TokenRow): void {
-    const statement = this.#database.prepare<unknown[], never>(`INSERT INTO tokens (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+  insert({ id, name, digest, scope, selector, quotas, createdAt, expiresAt, lastUsedAt }: TokenRow): void {
+    const statement = this.#database.prepare<unknown[], never>(`INSERT INTO tokens (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     try {
-      statement.run(id, name, digest, scope, selector && JSON.stringify(selector), createdAt, expiresAt, lastUsedAt);
+      statement.run(
+        id,
+        name,
+        digest,
+        scope,
+        selector && JSON.stringify(selector),
+        JSON.stringify(quotas),
+        createdAt,
+        expiresAt,
+        lastUsedAt,
+      );
     } catch (error) {
       if ((error as { code?: string }).code !== "SQLITE_CONSTRAINT_UNIQUE") throw error;
       throw new DomainError("name-taken", `there is a token named ${name} already`, { cause: error });
@@ -43,9 +54,10 @@ export class TokenTable implements TokenStore {
 
   all(): TokenRow[] {
     const rows = this.#database.prepare<[], Stored>(`SELECT ${columns} FROM tokens ORDER BY id`).all();
-    return rows.map(({ selector, created_at, expires_at, last_used_at, ...rest }) => ({
+    return rows.map(({ selector, quotas, created_at, expires_at, last_used_at, ...rest }) => ({
       ...rest,
       selector: selector === null ? null : JSON.parse(selector),
+      quotas: JSON.parse(quotas),
       createdAt: created_at,
       expiresAt: expires_at,
       lastUsedAt: last_used_at,

@@ -20,9 +20,12 @@ beforeAll(async () => {
 afterAll(() => daemon[Symbol.asyncDispose]());
 
 type Lines = Record<string, string>;
-const ask = async (method: string, path: string, lines: Lines, body = ""): Promise<WireReply> => {
+const ask = async (method: string, path: string, lines: Lines, body = "", localAddress = "127.0.0.1"): Promise<WireReply> => {
   const text = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`);
-  const reply = await exchange({ host: "127.0.0.1", port: tcpPort(daemon) }, `${method} ${path} HTTP/1.1\r\n${text.join("")}\r\n${body}`);
+  const reply = await exchange(
+    { host: "127.0.0.1", port: tcpPort(daemon), localAddress },
+    `${method} ${path} HTTP/1.1\r\n${text.join("")}\r\n${body}`,
+  );
   if (reply === null) throw new Error(`${method} ${path}: closed without an answer`);
   // Never is a page of another origin told that it may read an answer.
   expect(Object.keys(reply.headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);
@@ -32,7 +35,8 @@ const withToken = (lines: Lines = {}): Lines => ({ host, authorization: `Bearer 
 const json = (body: string): Lines => ({ "content-type": "application/json", "content-length": `${body.length}` });
 
 const guarded = operations.filter(({ security }) => security?.length !== 0);
-const table = guarded.map((operation) => ({ name: nameOf(operation), operation }));
+// From an address of its own each: wrong tokens of one address are bounded.
+const table = guarded.map((operation, index) => ({ name: nameOf(operation), operation, from: `127.0.1.${index + 1}` }));
 
 describe("the token on TCP", () => {
   const wrong: [string, () => Lines][] = [
@@ -48,16 +52,33 @@ describe("the token on TCP", () => {
     ["a cookie", () => ({ cookie: `token=${token}` })],
   ];
 
-  it.each(table)("is asked of $name before the body is read", async ({ operation }) => {
+  it.each(table)("is asked of $name before the body is read", async ({ operation, from }) => {
     for (const [what, lines] of wrong) {
       // The body is announced and never sent: an answer shows that nobody waited for it.
       const announced = operation.method === "GET" ? {} : { "content-type": "application/json", "content-length": "1000000" };
-      const reply = await ask(operation.method, pathOf(operation), { host, ...announced, ...lines() });
+      const reply = await ask(operation.method, pathOf(operation), { host, ...announced, ...lines() }, "", from);
       const problem = expectProblem(reply, 401, what);
       expect(problem.code).toBe("unauthorized");
       expect(reply.headers["www-authenticate"]).toMatch(/^Bearer /);
       expect(reply.body).not.toContain(token);
     }
+  });
+
+  it("is let in when it is right, however many wrong ones came from the same address, which are bounded", async () => {
+    const from = "127.0.2.1";
+    const statuses: number[] = [];
+    for (let turn = 0; turn < 30; turn += 1) {
+      const reply = await ask("GET", "/v1/info", { host, authorization: `Bearer ${"w".repeat(43)}` }, "", from);
+      statuses.push(reply.status);
+      if (reply.status === 401) continue;
+      expect(expectProblem(reply, 429)).toMatchObject({ code: "too-many-requests", retryAfterSeconds: expect.any(Number) });
+      expect(Number(reply.headers["retry-after"])).toBeGreaterThan(0);
+      expect(Number(reply.headers["retry-after"])).toBeLessThanOrEqual(60);
+    }
+    expect(statuses).toEqual([...Array(20).fill(401), ...Array(10).fill(429)]);
+    expect((await ask("GET", "/v1/info", withToken(), "", from)).status).toBe(200);
+    expectProblem(await ask("GET", "/v1/info", { host }, "", from), 401);
+    expectProblem(await ask("GET", "/v1/info", { host, authorization: `Bearer ${"w".repeat(43)}` }, "", "127.0.2.2"), 401);
   });
 
   it("is not taken from the query, and not asked where nothing is told", async () => {

@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 
-export type Address = { path: string } | { host: string; port: number };
+/** `localAddress`: where from, another of 127.0.0.0/8. */
+export type Address = { path: string } | { host: string; port: number; localAddress?: string };
 
 export interface WireReply {
   status: number;

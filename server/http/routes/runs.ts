@@ -33,6 +33,7 @@ const failureCodes: readonly ErrorCode[] = [
   "command-not-executable",
   "working-directory-invalid",
   "name-taken",
+  "quota-exceeded",
   "sandbox-not-found",
   "run-not-found",
   "state-conflict",

@@ -24,7 +24,7 @@ export const sandboxLifecycleRoutes =
           body: schemas.EmptyBody,
           response: {
             200: schemas.SandboxReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", ...launchCodes),
+            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", "quota-exceeded", ...launchCodes),
           },
         },
       },
@@ -135,7 +135,7 @@ export const sandboxLifecycleRoutes =
           body: schemas.StopBody,
           response: {
             200: schemas.SandboxReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", ...launchCodes),
+            ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", "quota-exceeded", ...launchCodes),
           },
         },
       },

@@ -30,6 +30,7 @@ const Limits = Type.Object(
     memoryBytes: limit(...limitBounds.memoryBytes, "No limit by default. Swap is off when it is set."),
     cpus: Type.Optional(Type.Number({ minimum: limitBounds.cpus[0], maximum: limitBounds.cpus[1], description: "No limit by default." })),
     cpuWeight: limit(...limitBounds.cpuWeight, "Share of the CPU against other sandboxes; 100 by default."),
+    diskBytes: limit(...limitBounds.diskBytes, "No limit by default."),
     pids: limit(8, 4_194_304, "Processes and threads, one or two of the sandbox's own included; 512 by default."),
     openFiles: limit(...limitBounds.openFiles, "RLIMIT_NOFILE; 1,024 by default."),
     outputBytes: limit(4_096, 4_194_304, "Of both streams together; 1 MiB by default. Who writes more is killed."),

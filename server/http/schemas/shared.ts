@@ -65,7 +65,14 @@ export const Problem = Type.Object(
 
 sharedSchemas.push(Problem);
 
-const everywhere: readonly ErrorCode[] = ["unauthorized", "forbidden", "misdirected-request", "shutting-down", "internal"];
+const everywhere: readonly ErrorCode[] = [
+  "unauthorized",
+  "forbidden",
+  "too-many-requests",
+  "misdirected-request",
+  "shutting-down",
+  "internal",
+];
 
 /** The `response` entries that document these codes, and those that every route can answer. */
 export const problemResponses = (...codes: readonly ErrorCode[]) => {

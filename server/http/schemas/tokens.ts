@@ -17,14 +17,28 @@ const Scopes = Type.Array(OneOf(scopes), {
 const selectorText =
   "It sees sandboxes and runs with these labels, whoever made them, and what it makes gets them; {}: all. Without it: those that it made.";
 
+const quota = (maximum: number, description: string) => Type.Optional(Type.Integer({ minimum: 0, maximum, description }));
+const Quotas = Type.Object(
+  {
+    sandboxes: quota(1_000_000, "Sandboxes, whether they run or not, those of runs included."),
+    running: quota(1_000_000, "Sandboxes that run."),
+    memoryBytes: quota(2 ** 50, "Sum of `limits.memoryBytes` of those that run; each must have one then."),
+    diskBytes: quota(2 ** 50, "Sum of `limits.diskBytes` of all; each must have one then."),
+    runs: quota(1_000_000, "Runs that wait or are under way."),
+    streams: quota(100_000, "Streams, watches and terminals that are open; 1,000 by default."),
+  },
+  { ...strict, description: "The most that it may have at a time. What is not named has no bound but the daemon's." },
+);
+
 export const TokenBody = Type.Object(
   {
     name: Name,
     scopes: Scopes,
     selector: Type.Optional({ ...Labels, description: selectorText }),
+    quotas: Type.Optional(Quotas),
     ttlSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 315_360_000, description: "Expires so long after it was made." })),
   },
-  { ...strict, examples: [{ name: "ci", scopes: ["run"], ttlSeconds: 86_400 }] },
+  { ...strict, examples: [{ name: "ci", scopes: ["run"], quotas: { sandboxes: 10, runs: 4 }, ttlSeconds: 86_400 }] },
 );
 
 const members = {
@@ -32,6 +46,7 @@ const members = {
   name: Type.String(),
   scopes: Scopes,
   selector: Nullable(Type.Record(Type.String(), Type.String(), { description: selectorText })),
+  quotas: Quotas,
   createdAt: Timestamp,
   expiresAt: Nullable(Timestamp),
   lastUsedAt: Nullable({ ...Timestamp, description: "To within a minute." }),
@@ -42,6 +57,7 @@ const example = {
   name: "ci",
   scopes: ["read", "run"],
   selector: null,
+  quotas: { sandboxes: 10, runs: 4 },
   createdAt: "2026-11-24T10:00:00.000Z",
   expiresAt: "2026-11-25T10:00:00.000Z",
   lastUsedAt: null,
@@ -67,11 +83,12 @@ export const TokenQuery = Type.Object(
 
 const isoOrNull = (time: number | null): string | null => (time === null ? null : new Date(time).toISOString());
 
-export const tokenBody = ({ id, name, scope, selector, createdAt, expiresAt, lastUsedAt }: TokenRow) => ({
+export const tokenBody = ({ id, name, scope, selector, quotas, createdAt, expiresAt, lastUsedAt }: TokenRow) => ({
   id,
   name,
   scopes: scopes.slice(0, scopes.indexOf(scope) + 1) as Scope[],
   selector,
+  quotas,
   createdAt: new Date(createdAt).toISOString(),
   expiresAt: isoOrNull(expiresAt),
   lastUsedAt: isoOrNull(lastUsedAt),

@@ -1,0 +1,71 @@
+import { DomainError } from "./errors.ts";
+import type { SandboxRow } from "./ports.ts";
+
+/** What of a token's sandboxes is counted, in the order in which it is told. */
+export const sandboxQuotas = ["sandboxes", "running", "memoryBytes", "diskBytes"] as const;
+export type SandboxQuota = (typeof sandboxQuotas)[number];
+
+/** The most that a token may have at a time, by name; what is not named has no bound of the token's. */
+export type Quotas = Partial<Record<SandboxQuota | "runs" | "streams", number>>;
+
+export interface UsageStore {
+  /** Of all sandboxes of this owner but one. What waits to be restarted by the daemon counts as running. Limits that are not set count as nothing. */
+  usage(owner: string, but: string): Record<SandboxQuota, number>;
+}
+
+/** Holds sandboxes to the quotas of the token that made them, whoever asks. */
+export class SandboxQuotas {
+  readonly #quotasOf: (owner: string) => Quotas;
+  readonly #store: UsageStore;
+
+  /** @param quotasOf those of a token; none where it is revoked */
+  constructor(quotasOf: (owner: string) => Quotas, store: UsageStore) {
+    this.#quotasOf = quotasOf;
+    this.#store = store;
+  }
+
+  /**
+   * Whether there is room for this sandbox, as it is to be, beside its owner's others. To be called in the transaction that writes it.
+   * @param names what it is going to use more of
+   * @throws DomainError `quota-exceeded` (members quota, limit, used)
+   */
+  check(row: SandboxRow, names: readonly SandboxQuota[]): void {
+    if (row.owner === null) return;
+    const quotas = this.#quotasOf(row.owner);
+    const bounded = names.filter((name) => quotas[name] !== undefined);
+    if (bounded.length === 0) return;
+    const used = this.#store.usage(row.owner, row.id);
+    for (const name of bounded) {
+      const limit = quotas[name] ?? 0;
+      const asked = name === "memoryBytes" || name === "diskBytes" ? row.definition.limits[name] : 1;
+      if (asked === null || used[name] + asked > limit) throw exceeded(name, limit, used[name], asked);
+    }
+  }
+}
+
+const exceeded = (quota: SandboxQuota, limit: number, used: number, asked: number | null): DomainError => {
+  const isOfLimit = quota === "memoryBytes" || quota === "diskBytes";
+  const detail =
+    asked === null
+      ? `must be set: the token may have ${limit} in all`
+      : `${used} of the token's ${limit} ${quota} are used, and ${asked} more are asked for`;
+  return new DomainError("quota-exceeded", isOfLimit ? `/limits/${quota}: ${detail}` : detail, {
+    members: { quota, limit, used },
+    faults: isOfLimit ? [{ pointer: `/limits/${quota}`, detail }] : [],
+  });
+};
+
+/** @throws DomainError `too-many-requests` where `used` and `more` pass what the token may have at a time */
+export const checkInFlight = (
+  quotas: Quotas,
+  quota: "runs" | "streams",
+  used: number,
+  more: number,
+  most = Number.POSITIVE_INFINITY,
+): void => {
+  const limit = quotas[quota] ?? most;
+  if (used + more <= limit) return;
+  throw new DomainError("too-many-requests", `${used} of the token's ${limit} ${quota} are under way, and ${more} more are asked for`, {
+    members: { quota, limit, used },
+  });
+};
