@@ -1,4 +1,5 @@
 #include "agent.h"
+#include "mutants.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,8 @@
 /* The process's own root is the sandbox's, so a link leads nowhere else; mounts and magic links are refused on top. */
 static int open_below(int directory, const char *path, int flags, mode_t mode) {
   struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_IN_ROOT};
+  if (mutant("follow-links"))
+    how.resolve = 0;
   for (;;) {
     int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
     if (fd >= 0 || errno != EAGAIN) /* a rename beside the walk: look again (openat2(2)) */

@@ -1,5 +1,6 @@
 /* What a sandbox's processes may do: ids, capabilities, no_new_privs, seccomp; dropped once, by the shell, inherited by all. */
 #include "instance.h"
+#include "mutants.h"
 #include "seccomp-filter.h"
 
 #include <errno.h>
@@ -16,6 +17,14 @@ static int drop_bounding(int last, uint64_t kept, struct failure *failure) {
     if (!(kept >> capability & 1) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0)
       return fail(failure, LAYER_CAPABILITIES, "drop capability %d from the bounding set", capability);
   return 0;
+}
+
+/* All that may be had, for a mutant. */
+static inline uint64_t bounding_set(int last) {
+  uint64_t set = 0;
+  for (int capability = 0; capability <= last; capability++)
+    set |= (uint64_t)(prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1) << capability;
+  return set;
 }
 
 static int set_ids(uid_t uid, gid_t gid, struct failure *failure) {
@@ -40,7 +49,9 @@ static int set_capabilities(int last, uint64_t kept, struct failure *failure) {
 }
 
 int credentials_drop(const struct host *host, const struct definition *definition, struct failure *failure) {
-  uint64_t kept = definition->capabilities;
+  uint64_t kept = mutant("caps-kept") ? bounding_set(host->last_capability) : definition->capabilities;
+  if (mutant("no-nnp") && seccomp_install(&host->filter, failure) < 0) /* allowed as long as there is CAP_SYS_ADMIN */
+    return -1;
   errno = EINVAL;
   if (host->last_capability < 63 && kept >> (host->last_capability + 1))
     return fail_guest(failure, LAYER_CAPABILITIES, "this kernel knows no capability above %d", host->last_capability);
@@ -52,8 +63,10 @@ int credentials_drop(const struct host *host, const struct definition *definitio
   if (set_ids(definition->uid, definition->gid, failure) < 0 || set_capabilities(host->last_capability, kept, failure) < 0)
     return -1;
   /* A change of ids clears this one, and makes the process dumpable or not by a sysctl; both are set for good here. */
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, mutant("dumpable"), 0, 0, 0) < 0)
     return fail(failure, LAYER_USER, "prctl");
+  if (mutant("no-nnp"))
+    return 0;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return fail(failure, LAYER_NO_NEW_PRIVS, "prctl");
   return seccomp_install(&host->filter, failure);

@@ -1,6 +1,7 @@
 /* The host side of a launch. It undoes what it did, in reverse order, where a step fails; the steps of the inside are in shell.c. */
 #include "instance.h"
 #include "loop.h"
+#include "mutants.h"
 #include "remove.h"
 
 #include <errno.h>
@@ -77,11 +78,11 @@ static pid_t clone_shell(struct instance *instance, int *pidfd) {
   for (int i = 0; i < NS_COUNT; i++)
     if ((instance->isolate & NS_BIT(i)) && i != NS_CGROUP)
       arguments.flags |= ns_table[i].flag;
-  if (user && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0 || setresuid((uid_t)-1, instance->uid_base, (uid_t)-1) < 0))
+  if (user && !mutant("root-owner") && (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0 || setresuid((uid_t)-1, instance->uid_base, (uid_t)-1) < 0))
     return -1;
   pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
   int error = errno;
-  if (pid != 0 && user) {
+  if (pid != 0 && user && !mutant("root-owner")) {
     if (setresuid((uid_t)-1, 0, (uid_t)-1) < 0 || prctl(PR_SET_SECUREBITS, 0, 0, 0, 0) < 0)
       _exit(70); /* a supervisor that is not root again may not go on; the shell dies with it */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -125,6 +126,7 @@ static int start_shell(struct instance *instance, struct shell *shell, struct fa
 }
 
 int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure) {
+  isolate = mutant_isolation(isolate);
   struct shell shell = {.host = host, .order = instance->order, .isolate = isolate, .cgroup = &instance->cgroup, .channel = CHANNEL_CLOSED};
   *instance = (struct instance){
     .host = host, .order = instance->order, .isolate = isolate, .shell = -1, .shell_pidfd = -1, .channel = CHANNEL_CLOSED, .user_ns = -1, .terminal = -1, .disk = DISK_NONE, .main = -1, .main_pidfd = -1, .begun_us = now_us(), .cgroup = {.v2 = -1, .tasks = {-1, -1, -1}},
@@ -148,7 +150,7 @@ int instance_prepare(struct instance *instance, const struct host *host, unsigne
 
 /* Makes a detached mount be seen through the instance's ids (mount_setattr(2), "ID-mapped mounts"); closes it on failure. */
 static int mapped(const struct instance *instance, int tree) {
-  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+  struct mount_attr attributes = {.attr_set = mutant("suid-mounts") ? 0 : MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
   if (instance->user_ns >= 0) {
     attributes.attr_set |= MOUNT_ATTR_IDMAP;
     attributes.userns_fd = (uint64_t)instance->user_ns;

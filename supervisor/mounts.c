@@ -8,6 +8,7 @@
  * Then, at the commit, the tree is put together and pivoted into. A root's tree is not trusted: where it has something
  * else than a directory at /proc, /sys or /dev the launch fails, and no path of it is walked but by openat2(2). */
 #include "instance.h"
+#include "mutants.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define COVERED "/tmp"
+#define DEVPTS_OPTIONS "newinstance,ptmxmode=0666,mode=0620,gid=5"
 #define STRICT (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 static const char *const masked[] = {
@@ -71,6 +73,8 @@ static int make_proc(unsigned isolate, struct failure *failure) {
 /* sysfs shows the network namespace it was mounted in, so without one of its own the sandbox gets an empty directory. */
 static int make_sys(unsigned isolate, struct failure *failure) {
   int result = isolate & NS_BIT(NS_NET) ? mount("sysfs", "sys", "sysfs", STRICT | MS_RDONLY, NULL) : mount("empty", "sys", NULL, MS_BIND, NULL);
+  if (result == 0 && mutant("cgroup-writable"))
+    result = mount("cgroup2", "sys/fs/cgroup", "cgroup2", STRICT, NULL);
   return result < 0 ? fail(failure, LAYER_SYS, "mount /sys") : 0;
 }
 
@@ -80,7 +84,8 @@ static int make_device(const char *name, struct failure *failure) {
   snprintf(to, sizeof to, "dev/%s", name);
   if (mknod(to, S_IFREG | 0666, 0) < 0)
     return fail(failure, LAYER_DEV, "create /dev/%s", name);
-  if (mount(from, to, NULL, MS_BIND, NULL) < 0 || remount(to, MS_NOSUID | MS_NOEXEC) < 0)
+  /* It is the host's own inode: read-only keeps its mode, owner and times from an owner inside, and takes no byte from its users. */
+  if (mount(from, to, NULL, MS_BIND, NULL) < 0 || remount(to, MS_NOSUID | MS_NOEXEC | (mutant("devices-writable") ? 0 : MS_RDONLY)) < 0)
     return fail(failure, LAYER_DEV, "bind /dev/%s", name);
   return 0;
 }
@@ -96,7 +101,7 @@ static int make_dev(struct failure *failure) {
       return fail(failure, LAYER_DEV, "link /%s", links[i].name);
   if (mkdir("dev/pts", 0755) < 0 || mkdir("dev/shm", 01777) < 0)
     return fail(failure, LAYER_DEV, "mkdir below /dev");
-  if (mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5,max=256") < 0)
+  if (mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, mutant("ptys-unlimited") ? DEVPTS_OPTIONS : DEVPTS_OPTIONS ",max=256") < 0)
     return fail(failure, LAYER_DEVPTS, "mount /dev/pts");
   if (mount("shm", "dev/shm", "tmpfs", STRICT, "size=64m,mode=1777") < 0)
     return fail(failure, LAYER_DEV, "tmpfs on /dev/shm");
@@ -135,6 +140,8 @@ int mounts_prepare(unsigned isolate, struct failure *failure) {
     return -1;
   if ((isolate & NS_BIT(NS_USER)) && forbid_user_namespaces(failure) < 0)
     return -1;
+  if (mutant("no-masks"))
+    return 0;
   for (size_t i = 0; i < COUNT(masked); i++)
     if (mask(masked[i], failure) < 0)
       return -1;
@@ -149,6 +156,8 @@ int mounts_prepare(unsigned isolate, struct failure *failure) {
 /* Moves base/NAME onto root/NAME, which is made where it is missing and refused where it is not a directory. */
 static int attach(int root, const char *name, enum layer layer, struct failure *failure) {
   struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_XDEV};
+  if (mutant("follow-links"))
+    how = (struct open_how){.flags = O_PATH | O_DIRECTORY | O_CLOEXEC};
   int target = (int)syscall(SYS_openat2, root, name, &how, sizeof how);
   if (target < 0 && errno == ENOENT && mkdirat(root, name, 0755) == 0)
     target = (int)syscall(SYS_openat2, root, name, &how, sizeof how);
@@ -161,12 +170,19 @@ static int attach(int root, const char *name, enum layer layer, struct failure *
   return result;
 }
 
+static int mount_overlay(void) {
+  if (mutant("no-overlay"))
+    return mount("lo", "root", NULL, MS_BIND, NULL);
+  unsigned long flags = mutant("suid-mounts") ? 0 : MS_NOSUID | MS_NODEV;
+  return mount("overlay", "root", "overlay", flags, "lowerdir=lo,upperdir=up/upper,workdir=up/work,userxattr");
+}
+
 int mounts_commit(int lower, int sandbox, struct failure *failure) {
   if (syscall(SYS_move_mount, lower, "", AT_FDCWD, "lo", MOVE_MOUNT_F_EMPTY_PATH) < 0)
     return fail(failure, LAYER_ROOT, "move the root in");
   if (syscall(SYS_move_mount, sandbox, "", AT_FDCWD, "up", MOVE_MOUNT_F_EMPTY_PATH) < 0)
     return fail(failure, LAYER_ROOT, "move the sandbox's files in");
-  if (mount("overlay", "root", "overlay", MS_NOSUID | MS_NODEV, "lowerdir=lo,upperdir=up/upper,workdir=up/work,userxattr") < 0)
+  if (mount_overlay() < 0)
     return fail(failure, LAYER_OVERLAY, "mount the overlay");
   int root = open("root", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0)
@@ -181,6 +197,8 @@ int mounts_commit(int lower, int sandbox, struct failure *failure) {
 }
 
 int mounts_pivot(struct failure *failure) {
+  if (mutant("no-pivot"))
+    return chroot("root") < 0 || chdir("/") < 0 ? fail(failure, LAYER_PIVOT, "chroot") : 0;
   /* pivot_root(2), NOTES: new and old root may be one directory; the old one then lies on top and is taken off. */
   if (chdir("root") < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
     return fail(failure, LAYER_PIVOT, "pivot_root");

@@ -1,6 +1,7 @@
 /* Entering a running sandbox: for a command, or to serve its files. */
 #include "agent.h"
 #include "instance.h"
+#include "mutants.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -57,7 +58,8 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
     fail(&failure, LAYER_IDS, "become uid 0 inside"), shell_give_up(shell, &failure);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   umask(022);
-  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+  if (!mutant("no-keyring"))
+    syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
   spawn_entered(shell, definition);
 }
 

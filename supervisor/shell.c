@@ -3,6 +3,7 @@
  * executed or loaded by then. It is never dumpable, so nothing inside can look into it (proc(5), ptrace(2)). */
 #include "instance.h"
 #include "loop.h"
+#include "mutants.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static int compare(const void *a, const void *b) {
 }
 
 int keep_only(int *kept, size_t count) {
-  unsigned from = 0;
+  unsigned from = 0, last = mutant("fds-kept") ? FDS_CLOSED_ALWAYS : ~0u;
   qsort(kept, count, sizeof *kept, compare);
   for (size_t i = 0; i < count; i++) {
     if ((unsigned)kept[i] + 1 == from)
@@ -56,7 +57,7 @@ int keep_only(int *kept, size_t count) {
       return -1;
     from = (unsigned)kept[i] + 1;
   }
-  return close_range(from, ~0u, 0);
+  return close_range(from, last, 0);
 }
 
 static int raise_loopback(struct failure *failure) {
@@ -85,9 +86,11 @@ static void prepare(struct shell *shell) {
   if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     fail(&failure, LAYER_IDS, "become uid 0 inside"), shell_give_up(shell, &failure);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  setsid();
+  if (!mutant("no-session"))
+    setsid();
   umask(022);
-  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* a kernel without keyrings has none to share */
+  if (!mutant("no-keyring"))
+    syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* a kernel without keyrings has none to share */
   /* The cgroup namespace's root is the cgroup of its maker, and at clone3(2) that is still the supervisor. */
   if ((shell->isolate & NS_BIT(NS_CGROUP)) && unshare(CLONE_NEWCGROUP) < 0)
     fail(&failure, LAYER_NAMESPACES, "unshare the cgroup namespace"), shell_give_up(shell, &failure);
@@ -112,6 +115,8 @@ static int set_names(const struct shell *shell, const struct definition *definit
 
 int shell_set_limits(const struct definition *definition, struct failure *failure) {
   struct rlimit files = {definition->open_files, definition->open_files}, none = {0, 0};
+  if (mutant("no-limits"))
+    return 0;
   if (setrlimit(RLIMIT_NOFILE, &files) < 0)
     return fail(failure, LAYER_RLIMITS, "RLIMIT_NOFILE %llu", (unsigned long long)definition->open_files);
   if (setrlimit(RLIMIT_CORE, &none) < 0)
@@ -140,7 +145,7 @@ int shell_open_terminal(struct shell *shell, const struct definition *definition
 
 /* From here on the process is only the command. Whatever fails is told through the pipe that a successful exec closes. */
 static int enter_directory(const char *path, struct failure *failure) {
-  struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+  struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = mutant("follow-links") ? 0 : RESOLVE_NO_SYMLINKS};
   int directory = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
   if (directory < 0 || fchdir(directory) < 0)
     return fail_guest(failure, LAYER_CWD, errno == ELOOP ? "cwd %s passes through a symbolic link" : "cwd %s", path);
@@ -179,10 +184,11 @@ _Noreturn void shell_become_command(struct shell *shell, const struct definition
   struct failure failure;
   sigset_t none;
   sigemptyset(&none);
-  setsid();
+  if (!mutant("no-session"))
+    setsid();
   if (definition->tty && ioctl(shell->channel.input, TIOCSCTTY, 0) < 0)
     fail(&failure, LAYER_TERMINAL, "take the terminal"), shell_give_up(shell, &failure);
-  if (dup2(shell->channel.input, 0) < 0 || dup2(shell->channel.output, 1) < 0 || dup2(shell->channel.errors, 2) < 0 || close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+  if (dup2(shell->channel.input, 0) < 0 || dup2(shell->channel.output, 1) < 0 || dup2(shell->channel.errors, 2) < 0 || close_range(3, mutant("fds-kept") ? FDS_CLOSED_ALWAYS : ~0u, CLOSE_RANGE_CLOEXEC) < 0)
     fail(&failure, LAYER_SUPERVISOR, "set up stdio"), shell_give_up(shell, &failure);
   for (int number = 1; number < NSIG; number++) /* what is ignored would stay so across exec (signal(7)) */
     signal(number, SIG_DFL);

@@ -30,6 +30,7 @@ export type ErrorCode =
   | "limit-in-use"
   | "precondition-failed"
   | "idempotency-key-reused"
+  | "root-unusable"
   | "command-not-found"
   | "command-not-executable"
   | "working-directory-invalid"

@@ -41,6 +41,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "state-conflict": kind(409, "The state does not allow this"),
   "precondition-failed": kind(412, "The precondition failed"),
   "idempotency-key-reused": kind(409, "The idempotency key was used for another request"),
+  "root-unusable": kind(422, "The root cannot be mounted on"),
   "command-not-found": kind(422, "The command was not found in the root"),
   "command-not-executable": kind(422, "The command cannot be executed"),
   "working-directory-invalid": kind(422, "The working directory cannot be entered"),

@@ -38,10 +38,13 @@ export const launchFields = (order: LaunchOrder): Field[] => {
 
 /** errno(3) of the failures that the definition can be at fault for; others are told by their message. */
 const guestCodes: Readonly<
-  Record<string, { code: "command-not-found" | "command-not-executable" | "working-directory-invalid"; pointer: string }>
+  Record<string, { code: "command-not-found" | "command-not-executable" | "working-directory-invalid" | "root-unusable"; pointer: string }>
 > = {
   "command 2": { code: "command-not-found", pointer: "/command/0" },
   "command 20": { code: "command-not-found", pointer: "/command/0" },
+  proc: { code: "root-unusable", pointer: "/root" },
+  sys: { code: "root-unusable", pointer: "/root" },
+  dev: { code: "root-unusable", pointer: "/root" },
   cwd: { code: "working-directory-invalid", pointer: "/cwd" },
   command: { code: "command-not-executable", pointer: "/command/0" },
 };

@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, describe, it } from "vitest";
+import type { Mutants } from "./mutants.ts";
+import { Stage } from "./stage.ts";
+
+/** One check of the battery. */
+export interface Check {
+  /** As in the battery. */
+  number: number;
+  title: string;
+  /** Layers without which it is red; the first of them is tried on every run, all on the full one. Empty: see `why`. */
+  red: readonly Mutants[];
+  /** For a check that no mutant can turn red: what else shows that it can fail. */
+  why?: string;
+  /** Gives a figure for the report, or nothing. @throws where something is not isolated; Unsupported where the kernel has not got it */
+  run(stage: Stage): Promise<string | undefined>;
+}
+
+/** A kernel that lacks what a check is about: that is no pass. */
+export class Unsupported extends Error {}
+
+/** The tests of one section: each check by its number, against sandboxes as they are. */
+export const section = (name: string, idBase: number, checks: readonly Check[]): void => {
+  describe(name, () => {
+    let stage: Stage;
+    beforeAll(async () => {
+      stage = await Stage.open(name.replaceAll(" ", "-"), idBase);
+    });
+    afterAll(() => stage?.[Symbol.asyncDispose]());
+    for (const check of checks) {
+      it(`${check.number} ${check.title}`, async (context) => {
+        try {
+          await check.run(stage);
+        } catch (error) {
+          if (error instanceof Unsupported) context.skip(error.message);
+          throw error;
+        }
+      });
+    }
+  });
+};
