@@ -91,12 +91,8 @@ void agent_list(struct agent *agent) {
 
 /* ---- READ ---- */
 
-int send_bytes(struct agent *agent, int fd, uint64_t offset, uint64_t length) {
+int send_bytes(struct agent *agent, int fd, uint64_t offset, uint64_t end) {
   static char bytes[DATA_LIMIT];
-  struct stat status;
-  if (fstat(fd, &status) < 0)
-    return -1;
-  uint64_t size = (uint64_t)status.st_size, end = length && length < size - (offset < size ? offset : size) ? offset + length : size;
   while (offset < end) {
     size_t wanted = end - offset < sizeof bytes ? (size_t)(end - offset) : sizeof bytes;
     ssize_t n = pread(fd, bytes, wanted, (off_t)offset);
@@ -132,8 +128,9 @@ void agent_read(struct agent *agent) {
     agent_error(agent, "read", path);
     return;
   }
+  uint64_t size = (uint64_t)status.st_size, offset = fields_number(&agent->fields, "offset", 0), length = fields_number(&agent->fields, "length", 0);
   agent_entry(agent, fd, "", path, &status);
-  if (send_bytes(agent, fd, fields_number(&agent->fields, "offset", 0), fields_number(&agent->fields, "length", 0)) < 0)
+  if (send_bytes(agent, fd, offset, length && offset < size && length < size - offset ? offset + length : size) < 0)
     _exit(1); /* in the middle of the bytes only the end of the connection can say so */
   agent_done(agent);
   close(fd);

@@ -59,6 +59,32 @@ static const char *sent_before(struct walk *walk, const struct stat *status, con
 
 static bool walk_directory(struct walk *walk, int directory, const char *prefix, int depth);
 
+#define SEGMENT_LIMIT 1000
+
+/* Where the bytes of a file with holes lie, as "OFFSET+LENGTH,...", the last segment to the end where there are more than so many; NULL: it
+ * has none. */
+static const char *segments_of(int fd, const struct stat *status, uint64_t segments[SEGMENT_LIMIT][2], size_t *count) {
+  static char text[SEGMENT_LIMIT * 42];
+  size_t length = 0;
+  if ((uint64_t)status->st_blocks * 512 >= (uint64_t)status->st_size)
+    return NULL;
+  *count = 0;
+  *text = 0;
+  for (off_t at = 0; at < status->st_size && *count < SEGMENT_LIMIT;) {
+    off_t data = lseek(fd, at, SEEK_DATA);
+    if (data >= status->st_size || (data < 0 && errno == ENXIO))
+      break;
+    off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+    if (hole < 0)
+      return NULL;
+    at = hole > status->st_size || *count + 1 == SEGMENT_LIMIT ? status->st_size : hole;
+    segments[*count][0] = (uint64_t)data;
+    segments[(*count)++][1] = (uint64_t)at;
+    length += (size_t)snprintf(text + length, sizeof text - length, "%s%lld+%lld", length ? "," : "", (long long)data, (long long)(at - data));
+  }
+  return *count == 1 && segments[0][0] == 0 && segments[0][1] == (uint64_t)status->st_size ? NULL : text;
+}
+
 static bool walk_file(struct walk *walk, int fd, const char *path, const struct stat *status) {
   const char *before = status->st_nlink > 1 ? sent_before(walk, status, path) : "";
   if (!before)
@@ -67,9 +93,20 @@ static bool walk_file(struct walk *walk, int fd, const char *path, const struct 
     agent_second_name(walk->agent, path, status, before);
     return true;
   }
-  agent_entry(walk->agent, fd, "", path, status);
-  if (send_bytes(walk->agent, fd, 0, 0) < 0)
-    agent_end(walk->agent);
+  static uint64_t segments[SEGMENT_LIMIT][2];
+  size_t count = 1;
+  const char *sparse = segments_of(fd, status, segments, &count);
+  if (sparse)
+    agent_sparse_entry(walk->agent, path, status, sparse);
+  else {
+    agent_entry(walk->agent, fd, "", path, status);
+    segments[0][0] = 0;
+    segments[0][1] = (uint64_t)status->st_size;
+    count = 1;
+  }
+  for (size_t i = 0; i < count; i++)
+    if (send_bytes(walk->agent, fd, segments[i][0], segments[i][1]) < 0)
+      agent_end(walk->agent); /* in the middle of what was promised only the end of the connection can say so */
   return true;
 }
 

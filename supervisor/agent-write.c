@@ -44,11 +44,21 @@ int temporary_open(struct agent *agent, int directory) {
   return fd;
 }
 
+static const struct rule hole_rules[] = {{"bytes", RULE_NUMBER, 1, INT64_MAX, false, false}, {0}};
+
 int bytes_take(struct agent *agent, int fd, uint64_t *total) {
-  for (;;) {
+  char error[128];
+  for (bool holes = false;;) {
     agent_receive(agent);
-    if (agent->header.type != DATA)
-      return 0;
+    if (agent->header.type == HOLE && fd >= 0) {
+      errno = EINVAL;
+      if (!fields_check(&agent->fields, hole_rules, error) || lseek(fd, (off_t)fields_number(&agent->fields, "bytes", 0), SEEK_CUR) < 0)
+        return -1;
+      holes = true;
+      continue;
+    }
+    if (agent->header.type != DATA) /* a hole at the end has no byte behind it that makes the file so long */
+      return holes ? ftruncate(fd, lseek(fd, 0, SEEK_CUR)) : 0;
     if (fd >= 0 && write_all(fd, agent->fields.payload, agent->fields.payload_length) < 0)
       return -1;
     *total += agent->fields.payload_length;

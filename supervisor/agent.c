@@ -157,6 +157,14 @@ void agent_second_name(struct agent *agent, const char *name, const struct stat 
   agent_send(agent, &frame);
 }
 
+void agent_sparse_entry(struct agent *agent, const char *name, const struct stat *status, const char *segments) {
+  struct frame frame;
+  begin_entry(&frame, agent, name, status);
+  frame_put(&frame, "segments", "%s", segments);
+  frame_end(&frame);
+  agent_send(agent, &frame);
+}
+
 void agent_entry(struct agent *agent, int directory, const char *at, const char *name, const struct stat *status) {
   struct frame frame;
   char target[PATH_LIMIT];

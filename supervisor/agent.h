@@ -41,6 +41,8 @@ void agent_data(struct agent *agent, const void *bytes, size_t length);
 void agent_error(struct agent *agent, const char *what, const char *path);
 /* As agent_error, after bytes were to be written: what is unfinished is removed, and the process ends with the connection. `entry`: what was at fault, or NULL. */
 _Noreturn void agent_fail(struct agent *agent, const char *what, const char *path, const char *entry);
+/* A file with holes: `segments` says where its bytes lie. */
+void agent_sparse_entry(struct agent *agent, const char *name, const struct stat *status, const char *segments);
 /* `name` is what the entry is called; `directory`/`at` where a link's target is read. */
 void agent_entry(struct agent *agent, int directory, const char *at, const char *name, const struct stat *status);
 /* A further name of a file that came as `first`. */
@@ -76,10 +78,10 @@ void agent_send_entry(struct agent *agent, const char *path, bool follow);
 int agent_open_regular(struct agent *agent, const char *path, struct stat *status);
 /* Copies all bytes of a regular file from one descriptor to another, with its holes. */
 int copy_bytes(int from, int to);
-/* Sends a regular file's bytes from `offset`, at most `length` (0: to its end as it is then). Answers -1 with errno. */
-int send_bytes(struct agent *agent, int fd, uint64_t offset, uint64_t length);
-/* Writes the DATA that comes into `fd` (-1: nowhere) and adds up `total`; stops at the first frame of another type, which is then the
- * agent's present one. */
+/* Sends a regular file's bytes from `offset` to before `end`, no more and no less. Answers -1 with errno. */
+int send_bytes(struct agent *agent, int fd, uint64_t offset, uint64_t end);
+/* Writes the DATA that comes into `fd` (-1: nowhere), leaves out each HOLE, and adds up `total`; stops at the first frame of another
+ * type, which is then the agent's present one. */
 int bytes_take(struct agent *agent, int fd, uint64_t *total);
 /* Writes all of it. */
 int write_all(int fd, const void *bytes, size_t length);

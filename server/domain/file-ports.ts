@@ -21,6 +21,14 @@ export interface Entry {
   /** In a walk: the path under which the same file came before; it comes without bytes then. */
   hardlink: Buffer | null;
   target: Buffer | null;
+  /** In a walk, of a file with holes: where its bytes lie, in order; only they come. */
+  segments: readonly Segment[] | null;
+}
+
+/** A part of a file that has bytes. */
+export interface Segment {
+  offset: number;
+  length: number;
 }
 
 export interface WriteOptions {
@@ -58,6 +66,8 @@ export interface Planting {
   entry(entry: PlantedEntry): Promise<void>;
   /** Bytes of the file whose entry was the last one. */
   bytes(chunk: Buffer): Promise<void>;
+  /** So many bytes of it, at least one, are a hole. */
+  hole(bytes: number): Promise<void>;
   end(): Promise<{ files: number; bytes: number }>;
 }
 

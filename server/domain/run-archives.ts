@@ -47,7 +47,7 @@ export class RunArchiveWriter {
    */
   async add(entry: Entry, read: () => Promise<AsyncIterable<Buffer>>): Promise<OmissionReason | null> {
     const { name, sizeBytes, mode, uid, gid, modifiedMicroseconds } = entry;
-    const shared = { mode: mode & 0o777, uid, gid, modifiedSeconds: modifiedMicroseconds / 1e6, target: null };
+    const shared = { mode: mode & 0o777, uid, gid, modifiedSeconds: modifiedMicroseconds / 1e6, target: null, segments: null };
     const header = tarHeader({ path: name.subarray(1), type: "file", sizeBytes, ...shared });
     const next = this.#bytes + header.length + sizeBytes + paddingOf(sizeBytes);
     const { bytesEach } = this.#archives.limits;

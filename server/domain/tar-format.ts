@@ -16,7 +16,16 @@ export const at = {
   link: [157, 100],
   magic: [257, 8],
   prefix: [345, 155],
+  /** GNU, of a file with holes: its first segments, whether a block of more follows, and its size with the holes. */
+  segments: [386, 96],
+  more: [482, 1],
+  realSize: [483, 12],
 } as const;
+
+/** One segment: two numbers of 12 bytes. A block of further ones holds 21, and whether another follows. */
+export const segmentBytes = 24;
+export const furtherSegments = 21;
+export const moreOfFurther = 504;
 
 /** The sum of a header's bytes, its checksum's own counted as spaces. `signed` as some old programs made it. */
 export const checksumOf = (header: Buffer, signed = false): number => {

@@ -1,5 +1,6 @@
 /** Writes tar archives in the GNU format: names are bytes of any length there, with no regard to UTF-8. */
-import { at, blockBytes, checksumOf, paddingOf } from "./tar-format.ts";
+import type { Segment } from "./file-ports.ts";
+import { at, blockBytes, checksumOf, furtherSegments, moreOfFurther, paddingOf, segmentBytes } from "./tar-format.ts";
 
 export type TarType = "file" | "directory" | "link" | "hardlink";
 
@@ -14,6 +15,8 @@ export interface TarHeader {
   modifiedSeconds: number;
   /** What a link holds, or the path that a further name is of. */
   target: Buffer | null;
+  /** Of a file with holes: where its bytes lie; only they follow. */
+  segments: readonly Segment[] | null;
 }
 
 const flags: Readonly<Record<TarType, string>> = { file: "0", hardlink: "1", link: "2", directory: "5" };
@@ -52,17 +55,49 @@ const long = (type: "K" | "L", name: Buffer): Buffer[] => {
   return [block(type, longName, none, size, () => {}), name, Buffer.alloc(1 + paddingOf(size))];
 };
 
+const ownSegments = at.segments[1] / segmentBytes;
+
+const putSegments = (into: Buffer, start: number, segments: readonly Segment[]): void => {
+  for (const [index, { offset, length }] of segments.entries()) {
+    put(into, [start + index * segmentBytes, 12], offset);
+    put(into, [start + index * segmentBytes + 12, 12], length);
+  }
+};
+
+/** The segments that the header has no room for. */
+const further = (segments: readonly Segment[]): Buffer[] => {
+  const blocks: Buffer[] = [];
+  for (let first = ownSegments; first < segments.length; first += furtherSegments) {
+    const own = Buffer.alloc(blockBytes);
+    putSegments(own, 0, segments.slice(first, first + furtherSegments));
+    own[moreOfFurther] = first + furtherSegments < segments.length ? 1 : 0;
+    blocks.push(own);
+  }
+  return blocks;
+};
+
+/** Bytes of a file that follow its header. */
+export const packedBytes = ({ type, sizeBytes, segments }: Pick<TarHeader, "type" | "sizeBytes" | "segments">): number =>
+  type !== "file" ? 0 : segments === null ? sizeBytes : segments.reduce((sum, { length }) => sum + length, 0);
+
 /** The header of one entry; after a file's come its bytes and `paddingOf` them. */
-export const tarHeader = ({ path, type, sizeBytes, mode, uid, gid, modifiedSeconds, target }: TarHeader): Buffer => {
+export const tarHeader = (entry: TarHeader): Buffer => {
+  const { path, type, sizeBytes, mode, uid, gid, modifiedSeconds, target } = entry;
+  // What has no length at its end tells readers where that is.
+  const segments = entry.segments === null ? null : [...entry.segments, { offset: sizeBytes, length: 0 }];
   const name = type === "directory" ? Buffer.concat([path, Buffer.from("/")]) : path;
   const link = target ?? none;
-  const own = block(flags[type], name, link, type === "file" ? sizeBytes : 0, (header) => {
+  const own = block(segments === null ? flags[type] : "S", name, link, packedBytes(entry), (header) => {
     put(header, at.mode, mode);
     put(header, at.uid, uid);
     put(header, at.gid, gid);
     put(header, at.mtime, Math.max(0, Math.floor(modifiedSeconds)));
+    if (segments === null) return;
+    putSegments(header, at.segments[0], segments.slice(0, ownSegments));
+    header[at.more[0]] = segments.length > ownSegments ? 1 : 0;
+    put(header, at.realSize, sizeBytes);
   });
-  return Buffer.concat([...long("K", link), ...long("L", name), own]);
+  return Buffer.concat([...long("K", link), ...long("L", name), own, ...further(segments ?? [])]);
 };
 
 /** What an archive ends with. */

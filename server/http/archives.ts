@@ -2,9 +2,10 @@
 import { DomainError, type ErrorCode } from "../domain/errors.ts";
 import type { Entry, PlantedEntry, Planting, WalkPiece } from "../domain/file-ports.ts";
 import { paddingOf } from "../domain/tar-format.ts";
-import { type TarHeader, tarEnd, tarHeader } from "../domain/tar-writer.ts";
+import { packedBytes, type TarHeader, tarEnd, tarHeader } from "../domain/tar-writer.ts";
 import type { ArchiveMeter } from "./archive-limits.ts";
-import { readTar, type TarEntry, TarError } from "./tar-reader.ts";
+import { TarError } from "./tar-numbers.ts";
+import { readTar, type TarEntry } from "./tar-reader.ts";
 
 /** Small pieces are sent together, in about this many bytes. */
 const gatheredBytes = 65_536;
@@ -12,7 +13,7 @@ const gatheredBytes = 65_536;
 const headerOf = (entry: Entry): TarHeader | null => {
   const { name, type, sizeBytes, mode, uid, gid, modifiedMicroseconds, hardlink } = entry;
   if (type !== "file" && type !== "directory" && type !== "link") return null;
-  const shared = { path: name, mode, uid, gid, modifiedSeconds: modifiedMicroseconds / 1e6 };
+  const shared = { path: name, mode, uid, gid, modifiedSeconds: modifiedMicroseconds / 1e6, segments: entry.segments };
   if (hardlink !== null) return { ...shared, type: "hardlink", sizeBytes: 0, target: hardlink };
   return { ...shared, type, sizeBytes: type === "file" ? sizeBytes : 0, target: entry.target };
 };
@@ -28,7 +29,7 @@ async function* tarPieces(walk: AsyncIterable<WalkPiece>): AsyncGenerator<Buffer
     padding = 0;
     const header = headerOf(entry);
     if (header === null) continue;
-    padding = paddingOf(header.sizeBytes);
+    padding = paddingOf(packedBytes(header));
     yield tarHeader(header);
   }
   if (padding > 0) yield Buffer.alloc(padding);
@@ -112,13 +113,12 @@ export const unpack = async (
   meter: ArchiveMeter,
 ): Promise<{ entries: number; bytes: number }> => {
   try {
-    for await (const { entry, bytes } of readTar(meter.unpacked(archive))) {
-      if (bytes !== null) {
-        await planting.bytes(bytes);
-        continue;
-      }
+    for await (const piece of readTar(meter.unpacked(archive))) {
+      if (piece.kind === "bytes") await planting.bytes(piece.bytes);
+      if (piece.kind === "hole") await planting.hole(piece.length);
+      if (piece.kind !== "entry") continue;
       meter.entry();
-      const planted = plantedEntry(entry);
+      const planted = plantedEntry(piece.entry);
       if (planted !== null) await planting.entry(planted);
     }
     const { files, bytes } = await planting.end();

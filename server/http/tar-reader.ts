@@ -5,16 +5,8 @@
 
 import { at, blockBytes, checksumOf, paddingOf } from "../domain/tar-format.ts";
 import { ByteReader } from "./byte-reader.ts";
-
-/** An archive that cannot be unpacked; `entry` is the one at fault. */
-export class TarError extends Error {
-  readonly entry: Buffer | null;
-
-  constructor(message: string, entry: Buffer | null = null) {
-    super(message);
-    this.entry = entry;
-  }
-}
+import { numberOf, TarError } from "./tar-numbers.ts";
+import { addSegment, type FilePiece, isSegmentKey, sparseOf, sparsePieces } from "./tar-sparse.ts";
 
 export interface TarEntry {
   path: Buffer;
@@ -27,8 +19,8 @@ export interface TarEntry {
   target: Buffer;
 }
 
-/** An entry, or bytes of the file whose entry came last. */
-export type TarPiece = { entry: TarEntry; bytes: null } | { entry: null; bytes: Buffer };
+/** An entry, or bytes or a hole of the file whose entry came last. */
+export type TarPiece = { kind: "entry"; entry: TarEntry } | FilePiece;
 
 /** The most bytes of one extended header: a path has 4,095. */
 const extendedBytes = 65_536;
@@ -41,21 +33,6 @@ const field = (header: Buffer, [offset, length]: readonly [number, number]): Buf
   return end === -1 ? bytes : bytes.subarray(0, end);
 };
 
-const numberOf = (header: Buffer, [offset, length]: readonly [number, number], what: string, name: Buffer): number => {
-  const bytes = header.subarray(offset, offset + length);
-  const first = bytes[0] as number;
-  if (first === 0x80) {
-    const value = BigInt(`0x${bytes.toString("hex")}`) - (0x80n << BigInt(8 * (length - 1)));
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new TarError(`${what} is too large`, name);
-    return Number(value);
-  }
-  // Before 1970.
-  if (first === 0xff && what === "mtime") return 0;
-  const text = bytes.toString("latin1").replaceAll("\0", " ").trim();
-  if (!/^[0-7]*$/.test(text)) throw new TarError(`${what} is no number`, name);
-  return text === "" ? 0 : Number.parseInt(text, 8);
-};
-
 /** The records of a pax header: `LENGTH KEY=VALUE\n` each. */
 const paxRecords = (bytes: Buffer, into: Extended): void => {
   for (let start = 0; start < bytes.length; ) {
@@ -65,7 +42,10 @@ const paxRecords = (bytes: Buffer, into: Extended): void => {
     const equals = bytes.indexOf(61, space);
     if (!(length > 0) || end > bytes.length || bytes[end - 1] !== 10 || equals === -1 || equals >= end)
       throw new TarError("a pax header is malformed");
-    into.set(bytes.toString("latin1", space + 1, equals), bytes.subarray(equals + 1, end - 1));
+    const key = bytes.toString("latin1", space + 1, equals);
+    const value = bytes.subarray(equals + 1, end - 1);
+    if (isSegmentKey(key)) addSegment(value, into);
+    else into.set(key, value);
     start = end;
   }
 };
@@ -83,6 +63,7 @@ const entryTypes: Readonly<Record<string, TarEntry["type"]>> = {
   "0": "file",
   "\0": "file",
   "7": "file",
+  S: "file",
   "1": "hardlink",
   "2": "link",
   "5": "directory",
@@ -102,8 +83,6 @@ const nameOf = (header: Buffer): Buffer => {
 const entryOf = (header: Buffer, extended: Extended): TarEntry => {
   const path = extended.get("GNU.sparse.name") ?? extended.get("path") ?? nameOf(header);
   const flag = header.toString("latin1", at.type[0], at.type[0] + 1);
-  if (flag === "S" || [...extended.keys()].some((key) => key.startsWith("GNU.sparse")))
-    throw new TarError("files packed as sparse are not taken; pack them whole and compress", path);
   const type = entryTypes[flag];
   if (type === undefined) throw new TarError(`${refusedTypes[flag] ?? `the type "${flag}"`} is not taken`, path);
   // The seventh edition had no type for directories.
@@ -155,9 +134,11 @@ export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<Ta
       else if (flag === "g") await extendedBlock(reader, header);
       else {
         const entry = entryOf(header, extended);
+        const sparse = entry.type === "file" ? await sparseOf(reader, header, extended, entry) : null;
         extended = new Map();
-        yield { entry, bytes: null };
-        for await (const bytes of reader.pieces(entry.sizeBytes)) if (entry.type === "file") yield { entry: null, bytes };
+        yield { kind: "entry", entry };
+        if (sparse !== null) yield* sparsePieces(reader, sparse);
+        else for await (const bytes of reader.pieces(entry.sizeBytes)) if (entry.type === "file") yield { kind: "bytes", bytes };
         if ((await reader.take(paddingOf(entry.sizeBytes))) === null) throw new TarError("the archive is cut short", entry.path);
       }
     }

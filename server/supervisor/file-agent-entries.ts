@@ -1,5 +1,5 @@
 /** Entries and paths as the file agent speaks of them (supervisor/PROTOCOL.md). */
-import type { Entry, EntryType, PlantedEntry } from "../domain/file-ports.ts";
+import type { Entry, EntryType, PlantedEntry, Segment } from "../domain/file-ports.ts";
 import type { AgentField, AgentFrame } from "./file-agent-frames.ts";
 import { ProtocolError } from "./protocol.ts";
 
@@ -8,6 +8,16 @@ export type Message = Exclude<AgentFrame, { name: "DATA" }>;
 /** The bytes of a value, which frames hold as latin1. */
 export const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1");
 const types: readonly string[] = ["file", "directory", "link", "fifo", "socket", "device"];
+
+/** @throws ProtocolError */
+const segmentsOf = (text: string): Segment[] =>
+  text === ""
+    ? []
+    : text.split(",").map((part) => {
+        const [, offset, length] = /^(\d{1,16})\+(\d{1,16})$/.exec(part) ?? [];
+        if (offset === undefined) throw new ProtocolError("an entry with segments of no form");
+        return { offset: Number(offset), length: Number(length) };
+      });
 
 /** @throws ProtocolError for an entry of no form */
 export const entryOf = ({ fields }: Message): Entry => {
@@ -22,6 +32,7 @@ export const entryOf = ({ fields }: Message): Entry => {
   };
   const target = fields.get("target");
   const hardlink = fields.get("hardlink");
+  const segments = fields.get("segments");
   if (!types.includes(text("type"))) throw new ProtocolError("an entry of an unknown type");
   return {
     name: bytesOf(text("path")),
@@ -35,6 +46,7 @@ export const entryOf = ({ fields }: Message): Entry => {
     inode: text("inode"),
     hardlink: hardlink === undefined ? null : bytesOf(hardlink),
     target: target === undefined ? null : bytesOf(target),
+    segments: segments === undefined ? null : segmentsOf(segments),
   };
 };
 

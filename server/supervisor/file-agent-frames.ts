@@ -17,6 +17,7 @@ export const agentMessages = {
   END: 58,
   WATCH: 59,
   CHANGED: 60,
+  HOLE: 61,
   ERROR: 64,
 } as const;
 export type AgentMessageName = keyof typeof agentMessages;

@@ -123,6 +123,10 @@ export class FileAgentClient implements FileAgent {
         await failed();
         await this.#connection.data(chunk);
       },
+      hole: async (bytes) => {
+        await failed();
+        await this.#connection.tell("HOLE", [["bytes", bytes]]);
+      },
       end: async () => {
         if (!sending.over) await this.#connection.tell("END", []);
         const { fields } = await this.#expect("DONE");

@@ -217,12 +217,43 @@ static void test_broken_off(void) {
   clean();
 }
 
+/* Holes are left out, also at the end; one that leads beyond what a file can be is refused with all that came. */
+static void test_holes(void) {
+  struct stat status;
+  ground();
+  agent_start(NULL);
+  plant_begin();
+  PLANT_FILE("file", "begin");
+  tell(HOLE, "bytes", "1000000", (char *)NULL);
+  tell_data("end", 3);
+  tell(HOLE, "bytes", "1000000", (char *)NULL);
+  CHECK(plant_end() == DONE && strcmp(field("bytes"), "8") == 0, "%s", field("message"));
+  CHECK(fstatat(top, "tree/file", &status, 0) == 0 && status.st_size == 2000008 && status.st_blocks * 512 < 100000, "size %lld, blocks %lld",
+        (long long)status.st_size, (long long)status.st_blocks);
+  tell(WALK, "path", "/tree", (char *)NULL);
+  CHECK(answer() == ENTRY && field("segments")[0] == '0' && strchr(field("segments"), ','), "two segments: \"%s\"", field("segments"));
+  while (answered.type != DONE)
+    answer();
+  agent_stop();
+  clean();
+  ground();
+  agent_start(NULL);
+  plant_begin();
+  PLANT_FILE("file", "begin");
+  tell(HOLE, "bytes", "9223372036854775807", (char *)NULL);
+  CHECK(plant_end() == ERROR && strcmp(field("entry"), "file") == 0, "%s", field("message"));
+  agent_stop();
+  CHECK(!there("tree/.unshared-1") && !there("tree/file"), "nothing that grew is left");
+  clean();
+}
+
 int main(void) {
   NEED(mkdtemp(folder));
   top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   NEED(top >= 0);
   umask(0);
   test_walk();
+  test_holes();
   test_deep();
   test_plant();
   test_conflicts();

@@ -18,6 +18,7 @@ const entry: Entry = {
   inode: "18446744073709551615",
   hardlink: null,
   target: null,
+  segments: null,
 };
 
 describe("a path in a query", () => {

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { paddingOf } from "../../server/domain/tar-format.ts";
 import { type TarHeader, tarEnd, tarHeader } from "../../server/domain/tar-writer.ts";
-import { readTar, type TarEntry, TarError } from "../../server/http/tar-reader.ts";
+import { TarError } from "../../server/http/tar-numbers.ts";
+import { readTar, type TarEntry } from "../../server/http/tar-reader.ts";
 import { paxRecord, rawEntry, rawTar } from "../fixtures/raw-tar.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "unshared-tar-"));
@@ -18,13 +19,20 @@ async function* chunksOf(bytes: Buffer, size = 333): AsyncGenerator<Buffer> {
 
 const entriesOf = async (archive: Buffer, size?: number): Promise<(TarEntry & { data: Buffer })[]> => {
   const entries: (TarEntry & { data: Buffer })[] = [];
-  for await (const { entry, bytes } of readTar(chunksOf(archive, size))) {
-    if (entry !== null) entries.push({ ...entry, data: Buffer.alloc(0) });
+  for await (const piece of readTar(chunksOf(archive, size))) {
+    if (piece.kind === "entry") entries.push({ ...piece.entry, data: Buffer.alloc(0) });
     const last = entries.at(-1) as { data: Buffer };
-    if (bytes !== null) last.data = Buffer.concat([last.data, bytes]);
+    if (piece.kind === "bytes") last.data = Buffer.concat([last.data, piece.bytes]);
+    if (piece.kind === "hole") last.data = Buffer.concat([last.data, Buffer.alloc(piece.length)]);
   }
   return entries;
 };
+
+const sparseFile = (data: string, records: Record<string, string>): Buffer => {
+  const own = Buffer.concat(Object.entries(records).map(([key, value]) => paxRecord(key, value)));
+  return Buffer.concat([rawEntry({ name: "x", type: "x", data: own }), rawTar({ name: "y", data: Buffer.from(data) })]);
+};
+const sparse01 = (map: string, size: string): Buffer => sparseFile("abc", { "GNU.sparse.map": map, "GNU.sparse.size": size });
 
 const plain: TarHeader = {
   path: Buffer.from("file"),
@@ -35,6 +43,7 @@ const plain: TarHeader = {
   gid: 100,
   modifiedSeconds: 1_700_000_000.5,
   target: null,
+  segments: null,
 };
 const long = Buffer.concat([Buffer.from(`${"d".repeat(150)}/${"f".repeat(200)}`), Buffer.from([0xff, 0x0a])]);
 
@@ -114,11 +123,18 @@ describe("an archive that is read", () => {
     ["with a pax record of no form", rawTar({ name: "x", type: "x", data: Buffer.from("99 path=a\n") })],
     ["with a pax record without a length", rawTar({ name: "x", type: "x", data: Buffer.from(" path=a\n") })],
     ["with a pax record of length 0", rawTar({ name: "x", type: "x", data: Buffer.from("0 path=a\n") })],
-    [
-      "with a sparse file of pax",
-      Buffer.concat([rawEntry({ name: "x", type: "x", data: paxRecord("GNU.sparse.major", "1") }), rawTar({ name: "y" })]),
-    ],
-    ...["3", "4", "6", "S", "M", "V"].map((type): [string, Buffer] => [`with the type ${type}`, rawTar({ name: "a", type })]),
+    ["whose map of holes is beyond the file", sparse01("0,3", "2")],
+    ["whose map of holes goes back", sparse01("1,2,0,1", "4")],
+    ["whose map of holes overlaps itself", sparse01("0,2,1,1", "4")],
+    ["whose map of holes is of other bytes", sparse01("0,2", "4")],
+    ["whose map of holes is half a pair", sparse01("0,3,3", "4")],
+    ["whose map of holes is no map", sparse01("0,three", "4")],
+    ["with holes and without a size", sparseFile("abc", { "GNU.sparse.map": "0,3" })],
+    ["with a map of holes that has no end", sparseFile("9\n0\n", { "GNU.sparse.major": "1", "GNU.sparse.realsize": "9" })],
+    ["with a map of holes that is one long line", sparseFile("1".repeat(2_000), { "GNU.sparse.major": "1", "GNU.sparse.realsize": "9" })],
+    ["with more holes than anybody has", sparseFile("99999999\n0\n", { "GNU.sparse.major": "1", "GNU.sparse.realsize": "9" })],
+    ["with holes in the old form that do not fit", rawTar({ name: "a", type: "S", data: Buffer.from("abc") })],
+    ...["3", "4", "6", "M", "V"].map((type): [string, Buffer] => [`with the type ${type}`, rawTar({ name: "a", type })]),
   ];
   it.each(damaged)("is refused %s", async (_, archive) => {
     for (const size of [1, 333, 100_000]) await expect(entriesOf(archive, size)).rejects.toBeInstanceOf(TarError);

@@ -34,6 +34,7 @@ const entry = (path: string, sizeBytes: number): Entry => ({
   inode: "1",
   hardlink: null,
   target: null,
+  segments: null,
 });
 const add = (writer: RunArchiveWriter, path: string, sizeBytes: number, given = sizeBytes) =>
   writer.add(entry(path, sizeBytes), async () =>

@@ -28,8 +28,8 @@ export const archiveRoutes =
           summary: "A directory with all below it, or a file, as a tar archive",
           description: [
             "Compressed by `Accept-Encoding`: zstd or gzip. Paths in it are relative to the directory. Hard and symbolic links stay links; FIFOs,",
-            "sockets and devices are left out, what is mounted on a directory is not entered, and holes of sparse files are zeros. A tree that",
-            "cannot be read to its end breaks the answer off.",
+            "sockets and devices are left out, and what is mounted on a directory is not entered. Files with holes are packed as sparse, as `tar -S`",
+            "does. A tree that cannot be read to its end breaks the answer off.",
           ].join("\n"),
           params: schemas.FilesPath,
           querystring: schemas.ArchiveQuery,
@@ -65,8 +65,8 @@ export const archiveRoutes =
           description: [
             "ustar, pax or GNU format, with `Content-Encoding` gzip or zstd where it is compressed. Directories are merged with those that are there,",
             "which keep their mode and owner; everything else replaces what has its name, but never a directory. Owners from 0 to 65,535, modes",
-            "without set-user-id and set-group-id, times, hard and symbolic links are kept; devices, FIFOs, files packed as sparse (`tar -S`: pack",
-            "without it and compress), absolute paths, `..` and entries below a link are refused. Nothing is moved into its place before the whole",
+            "without set-user-id and set-group-id, times, hard and symbolic links, and the holes of files packed as sparse (`tar -S`) are kept; devices,",
+            "FIFOs, absolute paths, `..` and entries below a link are refused. Nothing is moved into its place before the whole",
             "archive has come, was found sound, and nothing that is there was found in its way; only a process inside that puts something there in",
             "this very moment, or a disk that runs full, can leave a part of it moved.",
           ].join("\n"),
