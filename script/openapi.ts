@@ -1,22 +1,26 @@
 /**
- * Writes openapi/openapi.json from the routes' schemas; with --check only compares, and fails on a difference.
+ * Writes openapi/openapi.json from the routes' schemas, and client/api.ts from that; with --check only compares, and fails on a difference.
  * The routes are registered and never called, so the services behind them are not built.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { pino } from "pino";
 import { buildApp } from "../server/http/app.ts";
 import type { Services } from "../server/http/services.ts";
+import { clientTypes } from "./client-types.ts";
 
-const path = new URL("../openapi/openapi.json", import.meta.url);
 const services = { logger: pino({ level: "silent" }) } as unknown as Services;
 const app = await buildApp(services, { fromUnix: new WeakSet(), tokenDigest: Buffer.alloc(32), tcp: null });
 await app.ready();
-const text = `${JSON.stringify(app.swagger(), null, 2)}\n`;
+const contract = `${JSON.stringify(app.swagger(), null, 2)}\n`;
 await app.close();
 
-if (!process.argv.includes("--check")) {
-  writeFileSync(path, text);
-} else if (readFileSync(path, "utf8") !== text) {
-  process.stderr.write("openapi/openapi.json differs from the routes: run node script/openapi.ts and commit it\n");
-  process.exitCode = 1;
+const files = { "openapi/openapi.json": contract, "client/api.ts": clientTypes(JSON.parse(contract)) };
+for (const [name, text] of Object.entries(files)) {
+  const path = new URL(`../${name}`, import.meta.url);
+  if (!process.argv.includes("--check")) {
+    writeFileSync(path, text);
+  } else if (readFileSync(path, "utf8") !== text) {
+    process.stderr.write(`${name} differs from the routes: run node script/openapi.ts and commit it\n`);
+    process.exitCode = 1;
+  }
 }

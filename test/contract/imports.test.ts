@@ -64,6 +64,44 @@ describe("imports point one way", () => {
   });
 });
 
+/** The client and its command are built on the API alone: nothing of theirs comes from the server, and the client's core runs in a browser. */
+const clientViolations = (file: string, source: string): string[] => {
+  const isCommand = file.startsWith("unsharectl/");
+  const ofNode = isCommand || ["index.ts", "unix-transport.ts"].includes(file);
+  return importsOf(source).flatMap((name) => {
+    if (name.startsWith(".")) {
+      const target = join(dirname(file), name);
+      if (target.startsWith("..")) return [`${file}: ${name} is outside client/`];
+      const isOwn = target.startsWith("unsharectl/") === isCommand;
+      return isOwn || (isCommand && target === "index.ts") ? [] : [`${file}: ${name} is not what the client shows`];
+    }
+    const isAllowed = name.startsWith("node:") ? ofNode : isCommand ? name === "commander" : ofNode && name === "ws";
+    return isAllowed ? [] : [`${file}: ${name} does not belong here`];
+  });
+};
+
+describe("the client imports nothing of the server", () => {
+  const client = fileURLToPath(new URL("../../client", import.meta.url));
+  const files = readdirSync(client, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts") && !entry.parentPath.includes("/dist"))
+    .map((entry) => relative(client, join(entry.parentPath, entry.name)));
+
+  test.each(files.sort())("%s", (file) => {
+    expect(clientViolations(file, readFileSync(join(client, file), "utf8"))).toEqual([]);
+  });
+
+  test.each([
+    ["http.ts", 'import { x } from "../server/http/app.ts";'],
+    ["http.ts", 'import { x } from "node:http";'],
+    ["unsharectl/main.ts", 'import { x } from "../../server/config.ts";'],
+    ["unsharectl/main.ts", 'import { Http } from "../http.ts";'],
+    ["client.ts", 'import { x } from "./unsharectl/main.ts";'],
+    ["index.ts", 'import { x } from "undici";'],
+  ])("refuses in %s: %s", (file, source) => {
+    expect(clientViolations(file, source)).toHaveLength(1);
+  });
+});
+
 describe("the rule itself", () => {
   test.each([
     ["domain/roots.ts", 'import { x } from "../store/roots.ts";'],

@@ -1,0 +1,15 @@
+export type * as api from "./api.ts";
+export type { ProblemCode } from "./api.ts";
+export * from "./client.ts";
+export * from "./errors.ts";
+export type { EventOptions } from "./events.ts";
+export type { FileChange, Files, WriteOptions } from "./files.ts";
+export type { CallOptions } from "./http.ts";
+export { Operation } from "./operations.ts";
+export type { LogEntry, OutputChunk, OutputEnd } from "./output.ts";
+export { type OutputOptions, Process, type ProcessInput } from "./process.ts";
+export type { RetryPolicy } from "./retries.ts";
+export * from "./sandbox.ts";
+export type { StreamOptions } from "./streams.ts";
+export { Terminal, type TerminalEnd, type TerminalOptions } from "./terminal.ts";
+export type { Transport } from "./transport.ts";

@@ -1,0 +1,114 @@
+/** The published form: packed, installed into an empty project, and used from JavaScript and TypeScript. */
+import { execFile } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clientTypes } from "../../script/client-types.ts";
+import type { Daemon } from "../fixtures/daemon.ts";
+import { startSmallDaemon } from "../http/small-daemon.ts";
+
+const repository = resolve(import.meta.dirname, "../..");
+const compiler = join(repository, "node_modules/typescript/bin/tsc");
+
+let folder: string;
+let project: string;
+let daemon: Daemon;
+const run = async (program: string, args: string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<string> =>
+  (await promisify(execFile)(program, args, { cwd, encoding: "utf8", env: { ...process.env, ...env } })).stdout;
+
+const install = async (): Promise<void> => {
+  folder = mkdtempSync(join(tmpdir(), "unshared-package-"));
+  const [built, client] = [join(folder, "built"), join(repository, "client")];
+  await run(process.execPath, [compiler, "-p", client, "--outDir", join(built, "dist")], repository);
+  for (const name of ["package.json", "README.md"]) cpSync(join(client, name), join(built, name));
+  const [{ filename }] = JSON.parse(await run("npm", ["pack", "--ignore-scripts", "--json", built], folder)) as [{ filename: string }];
+  project = join(folder, "project");
+  mkdirSync(project);
+  // Without a registry: the one dependency is the repository's own.
+  const dependencies = { "unshared-client": `file:../${filename}`, ws: `file:${join(repository, "node_modules/ws")}` };
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", type: "module", dependencies }));
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", "--install-links"], project);
+};
+beforeAll(async () => {
+  [daemon] = await Promise.all([startSmallDaemon(), install()]);
+}, 180_000);
+afterAll(async () => {
+  await daemon[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+describe("the package", () => {
+  it("holds compiled files only, and needs nothing but a WebSocket", () => {
+    const installed = join(project, "node_modules/unshared-client");
+    const { dependencies } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+    expect(Object.keys(dependencies)).toEqual(["ws"]);
+    expect([existsSync(join(installed, "index.ts")), existsSync(join(installed, "dist/index.js"))]).toEqual([false, true]);
+  });
+
+  const program = `
+    import { connect, ProblemError } from "unshared-client";
+    const client = connect();
+    const sandbox = await client.sandboxes.create();
+    const { stdout } = await sandbox.run(["/bin/bash", "-c", "echo $((6 * 7))"]);
+    await sandbox.delete();
+    const refusal = await client.sandboxes.get("nobody").catch((error) => error);
+    console.log(JSON.stringify([stdout, refusal instanceof ProblemError, refusal.code]));
+    client.close();`;
+  // The machine's own Node, which is older, where there is one.
+  it.each([process.execPath, "/usr/bin/node"].filter((path) => existsSync(path)))("is used from JavaScript by %s", async (node) => {
+    writeFileSync(join(project, "use.js"), program);
+    expect(JSON.parse(await run(node, ["use.js"], project, { UNSHARED_SOCKET: daemon.socket }))).toEqual([
+      "42\n",
+      true,
+      "sandbox-not-found",
+    ]);
+  });
+
+  const typed = `
+    import { connect, type RunResult } from "unshared-client";
+    const client = connect({ socket: "/x" });
+    export const use = async (): Promise<RunResult> => {
+      await using sandbox = await client.sandboxes.create({ limits: { pids: 10 } });
+      const state: "running" | "created" | string = sandbox.report.status.state;
+      for await (const record of sandbox.process().output()) if ("exit" in record) console.log(record.exit.code, state);
+      return sandbox.run("ls /", { check: true });
+    };`;
+  it.each([
+    ["nodenext", ["--module", "nodenext"]],
+    ["a bundler for browsers", ["--module", "esnext", "--moduleResolution", "bundler", "--customConditions", "browser"]],
+  ])("is used from TypeScript by %s, its own declarations checked, and what is wrong is refused", async (name, flags) => {
+    const source = name === "nodenext" ? typed : typed.replace("socket:", "url:");
+    writeFileSync(join(project, "use.ts"), source);
+    writeFileSync(join(project, "misuse.ts"), source.replace("pids: 10", 'pids: "10"'));
+    const common = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2023,dom,dom.iterable,esnext.disposable", "--types", ""];
+    const compiled = run(process.execPath, [compiler, ...common, ...flags, "use.ts", "misuse.ts"], project);
+    const { stdout } = await compiled.then(
+      () => ({ stdout: "" }),
+      (error: { stdout: string }) => error,
+    );
+    expect(stdout.match(/^\S.*error TS\d+/gm)).toEqual([expect.stringMatching(/^misuse\.ts.*TS2322$/)]);
+  });
+
+  it("has in its part for browsers nothing of Node", () => {
+    const seen = new Set<string>();
+    const walk = (path: string): void => {
+      if (seen.has(path)) return;
+      seen.add(path);
+      for (const [, name = ""] of readFileSync(path, "utf8").matchAll(/(?:from|import) ?\(?"([^"]+)"/g)) {
+        expect(name, path).toMatch(/^\.\//);
+        walk(join(path, "..", name));
+      }
+    };
+    walk(join(project, "node_modules/unshared-client/dist/browser.js"));
+    expect(seen.size).toBeGreaterThan(5);
+  });
+});
+
+describe("the types", () => {
+  it("are those of the contract", () => {
+    const contract = JSON.parse(readFileSync(join(repository, "openapi/openapi.json"), "utf8"));
+    expect(readFileSync(join(repository, "client/api.ts"), "utf8")).toBe(clientTypes(contract));
+  });
+});
