@@ -17,6 +17,8 @@ export interface Config {
   readonly socket: string;
   readonly listen: ListenAddress | null;
   readonly insecureListen: boolean;
+  /** Null: TCP is in clear. */
+  readonly tls: { cert: string; key: string; clientCa: string | null } | null;
   readonly tokenFile: string;
   readonly cgroupParent: string;
   readonly idBase: number;
@@ -51,6 +53,9 @@ const settings: readonly Setting[] = [
   { flag: "run-dir", value: "DIR", fallback: "/run/unshared", text: "run-time state: sockets" },
   { flag: "socket", value: "PATH", fallback: "", text: "unix socket of the API (default RUN_DIR/unshared.sock)" },
   { flag: "listen", value: "HOST:PORT", fallback: "127.0.0.1:7070", text: "TCP address of the API, or none" },
+  { flag: "tls-cert", value: "FILE", fallback: "", text: "certificate chain of TCP in PEM, read again on SIGHUP" },
+  { flag: "tls-key", value: "FILE", fallback: "", text: "its key, which only root and a group can read" },
+  { flag: "tls-client-ca", value: "FILE", fallback: "", text: "authority that certificates of clients must be from" },
   { flag: "token-file", value: "PATH", fallback: "", text: "bearer token of TCP (default STATE_DIR/admin.token, made at first start)" },
   { flag: "cgroup-parent", value: "NAME", fallback: "unshared", text: "cgroup below which all sandboxes live" },
   { flag: "id-base", value: "N", fallback: "1000000000", text: "first host uid and gid of the sandboxes' ranges" },
@@ -130,19 +135,25 @@ const oneOf = <T extends string>(flag: string, text: string, allowed: readonly T
 
 export const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 
-const listenAddress = (text: string, insecure: boolean): ListenAddress | null => {
+const listenAddress = (text: string, isSafe: boolean): ListenAddress | null => {
   if (text === "none") return null;
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2] ?? "";
   if (match === null || (host !== "localhost" && isIP(host) === 0)) {
     throw new ConfigError(`--listen takes ADDRESS:PORT such as 127.0.0.1:7070 or [::1]:7070, or none; not "${text}"`);
   }
-  if (!isLoopback(host) && !insecure) {
+  if (!isLoopback(host) && !isSafe) {
     throw new ConfigError(
-      `--listen ${text} is not a loopback address: requests would cross the network in clear; add --insecure-listen to do it all the same`,
+      `--listen ${text} is not a loopback address: requests would cross the network in clear; give --tls-cert and --tls-key, or add --insecure-listen to do it all the same`,
     );
   }
   return { host, port: wholeNumber("listen", match[3] ?? "", 0, 65535) };
+};
+
+const tlsPaths = (cert: string, key: string, clientCa: string): Config["tls"] => {
+  if (cert === "" && key === "" && clientCa === "") return null;
+  if (cert === "" || key === "") throw new ConfigError(`--tls-${cert === "" ? "cert" : "key"} is needed with the other --tls flags`);
+  return Object.freeze({ cert: resolve(cert), key: resolve(key), clientCa: clientCa === "" ? null : resolve(clientCa) });
 };
 
 /**
@@ -185,6 +196,7 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
   const [defaultLimits, maxLimits] = [limitList("default-limits", get("default-limits")), limitList("max-limits", get("max-limits"))];
   checkLimits(defaultLimits, maxLimits);
   const insecureListen = flags["insecure-listen"] === true || env[variable("insecure-listen")] === "1";
+  const tls = tlsPaths(get("tls-cert"), get("tls-key"), get("tls-client-ca"));
   return {
     kind: "run",
     config: Object.freeze<Config>({
@@ -192,7 +204,8 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
       runDir,
       socket,
       insecureListen,
-      listen: listenAddress(get("listen"), insecureListen),
+      tls,
+      listen: listenAddress(get("listen"), insecureListen || tls !== null),
       tokenFile: resolve(get("token-file") || join(stateDir, "admin.token")),
       cgroupParent,
       // 65,536 ids for each instance must fit below 2^32 - 1, the id that means "none".

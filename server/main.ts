@@ -42,6 +42,7 @@ import { HostRootListings } from "./host/root-listing.ts";
 import { StateArchiveFolder } from "./host/run-archive-folder.ts";
 import { StateDirectories } from "./host/sandbox-directories.ts";
 import { ServiceManager } from "./host/service-manager.ts";
+import { readTls, renewOnHangup } from "./host/tls-files.ts";
 import { ensureToken } from "./host/token.ts";
 import type { AccessPolicy } from "./http/access.ts";
 import { buildApp } from "./http/app.ts";
@@ -79,6 +80,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const lock = new DaemonLock(config.stateDir);
   ensureRunDirectory(config.runDir, gid);
   const token = ensureToken(config.tokenFile);
+  const tls = config.tls && readTls(config.tls);
 
   const database = new Database(`${config.stateDir}/state.db`);
   const events = new EventStore(database);
@@ -219,8 +221,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     if (handedOver === null) await listeners.openUnix(config.socket, gid);
     else await listeners.adoptUnix(handedOver);
     if (config.listen !== null) {
-      const port = await listeners.openTcp(config.listen.host, config.listen.port);
-      access.tcp = { host: config.listen.host, port };
+      const { host } = config.listen;
+      access.tcp = { host, port: await listeners.openTcp(host, config.listen.port, tls), isNamed: tls?.isNamed ?? null };
     }
   } catch (error) {
     // The launcher that was started for the checks above would outlive a daemon that nobody can ask.
@@ -232,6 +234,11 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   serviceManager.ready(`serving${access.tcp === null ? "" : `, also on ${access.tcp.host}:${access.tcp.port}`}`);
 
   lifetimes.begin();
+  if (config.tls !== null)
+    renewOnHangup(config.tls, logger, (renewed) => {
+      listeners.renew(renewed);
+      if (access.tcp !== null) access.tcp.isNamed = renewed.isNamed;
+    });
 
   let ending = false;
   const end = async (signal: string): Promise<void> => {

@@ -25,15 +25,15 @@ export interface AccessPolicy {
   fromUnix: WeakSet<Socket>;
   /** SHA-256 of the token in the daemon's token file. */
   tokenDigest: Buffer;
-  /** Host and port of TCP, once it is listened to. */
-  tcp: { host: string; port: number } | null;
+  /** Host and port of TCP, once it is listened to; by TLS, where it has names of a certificate. */
+  tcp: { host: string; port: number; isNamed: ((host: string) => boolean) | null } | null;
 }
 
 /** Host and port of a Host header or an origin; null when it is neither. */
-const authorityOf = (text: string): { host: string; port: number } | null => {
+const authorityOf = (text: string, usualPort: number): { host: string; port: number } | null => {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+))(?::(\d{1,5}))?$/.exec(text);
   if (match === null) return null;
-  return { host: (match[1] ?? match[2] ?? "").toLowerCase(), port: match[3] === undefined ? 80 : Number(match[3]) };
+  return { host: (match[1] ?? match[2] ?? "").toLowerCase(), port: match[3] === undefined ? usualPort : Number(match[3]) };
 };
 
 /**
@@ -41,10 +41,10 @@ const authorityOf = (text: string): { host: string; port: number } | null => {
  * address, but not change the name it sends.
  */
 const isOwn = (policy: AccessPolicy, text: string): boolean => {
-  const found = authorityOf(text);
+  const found = authorityOf(text, policy.tcp?.isNamed ? 443 : 80);
   if (found === null || policy.tcp === null || found.port !== policy.tcp.port) return false;
   if (found.host === "localhost" || found.host === policy.tcp.host.toLowerCase()) return true;
-  return isIP(found.host) !== 0;
+  return isIP(found.host) !== 0 || policy.tcp.isNamed?.(found.host) === true;
 };
 
 /** The host that a request is meant for: a target in absolute form has precedence over the Host header (RFC 9112, section 3.2.2). */
@@ -65,7 +65,9 @@ const checkOrigin = (policy: AccessPolicy, request: FastifyRequest, unix: boolea
   if (!ownSites.includes(request.headers["sec-fetch-site"]))
     throw new DomainError("forbidden", "requests from pages of other sites are refused");
   if (origin === undefined) return;
-  const own = origin.startsWith("http://") && isOwn(policy, origin.slice(7)) && (unix || origin.slice(7) === host);
+  const scheme = policy.tcp?.isNamed ? "https://" : "http://";
+  const named = origin.slice(scheme.length);
+  const own = origin.startsWith(scheme) && isOwn(policy, named) && (unix || named === host);
   if (!own) throw new DomainError("forbidden", "requests from pages of other origins are refused");
 };
 

@@ -1,5 +1,6 @@
 import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
@@ -10,14 +11,34 @@ import { isUntimed } from "./streamed-bodies.ts";
 /** How long a request's head, and the whole request, may take to arrive; how long a connection may be idle: milliseconds. */
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000, connectionsCheckingInterval: 1_000 };
 
+/** PEM: certificate chain, key, and the authority of clients where they need a certificate. */
+export interface TlsKeys {
+  cert: Buffer;
+  key: Buffer;
+  ca: Buffer | null;
+}
+
+const secureContext = ({ cert, key, ca }: TlsKeys) => ({ cert, key, minVersion: "TLSv1.2" as const, ...(ca === null ? {} : { ca }) });
+
+/** A handshake has as long as a head. */
+const tlsOptions = (keys: TlsKeys) => ({
+  ...secureContext(keys),
+  requestCert: keys.ca !== null,
+  rejectUnauthorized: true,
+  handshakeTimeout: timeouts.headersTimeout,
+});
+
 /**
  * A server with limits that hold on every listener. Fastify sets `requestTimeout` 0 on servers it makes itself, and so
  * turns Node's own limit off (https://nodejs.org/api/http.html#serverrequesttimeout).
  */
-export const createHttpServer = (handler: RequestListener): Server => {
+export const createHttpServer = (handler: RequestListener, tls: TlsKeys | null = null): Server => {
   // A missing Host is refused by the application, as a problem document; Node's own refusal has no body.
   const shouldUpgradeCallback = ({ url, headers }: IncomingMessage) => isTerminalHandshake(url, headers.upgrade);
-  const server = createServer({ ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false, shouldUpgradeCallback }, handler);
+  const options = { ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false, shouldUpgradeCallback };
+  const server = tls === null ? createServer(options, handler) : createTlsServer({ ...options, ...tlsOptions(tls) }, handler);
+  // Who does not get through the handshake cannot be answered.
+  server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
   // An expectation that is not known may be passed over (RFC 9110, section 10.1.1); Node's own refusal has no body.
   server.on("checkExpectation", handler);
   server.on("connect", (_request, socket) => answerOnSocket(new DomainError("method-not-allowed", "this is no proxy"), socket as Socket));
@@ -91,6 +112,7 @@ export class Listeners {
   readonly #app: FastifyInstance;
   readonly #fromUnix: WeakSet<Socket>;
   readonly #servers: Server[] = [];
+  #secured: TlsServer | null = null;
 
   constructor(app: FastifyInstance, fromUnix: WeakSet<Socket>) {
     this.#app = app;
@@ -124,15 +146,21 @@ export class Listeners {
     this.#servers.push(server);
   }
 
-  /** Listens on TCP; gives the port, which the kernel chose where 0 was asked for. */
-  async openTcp(host: string, port: number): Promise<number> {
-    const server = createHttpServer(this.#app.routing as RequestListener);
+  /** Listens on TCP, by TLS where there are keys; gives the port, which the kernel chose where 0 was asked for. */
+  async openTcp(host: string, port: number, tls: TlsKeys | null = null): Promise<number> {
+    const server = createHttpServer(this.#app.routing as RequestListener, tls);
+    if (tls !== null) this.#secured = server as TlsServer;
     server.on("clientError", answerClientError as never);
     // Handshakes of terminals are taken by the plugin that listens on the application's own server, which is the other door.
     server.on("upgrade", (...handshake) => this.#app.server.emit("upgrade", ...handshake));
     await listening(server, () => server.listen({ host, port }));
     this.#servers.push(server);
     return (server.address() as AddressInfo).port;
+  }
+
+  /** New connections by TLS get these; those that are open keep theirs. */
+  renew(tls: TlsKeys): void {
+    this.#secured?.setSecureContext(secureContext(tls));
   }
 
   /** Takes in nothing new, lets what runs finish within `milliseconds`, then cuts it off. */

@@ -41,6 +41,8 @@ test.each([
   [["--listen", "127.0.0.1:99999"], "65535"],
   [["--listen", "0.0.0.0:7070"], "--insecure-listen"],
   [["--listen", "[::]:7070"], "--insecure-listen"],
+  [["--tls-cert", "a.crt"], "--tls-key is needed"],
+  [["--tls-client-ca", "a.crt"], "--tls-cert is needed"],
   [["--cgroup-parent", "../x"], "--cgroup-parent"],
   [["--cgroup-parent", ".."], "--cgroup-parent"],
   [["--run-dir", `/${"x".repeat(70)}`], "65 bytes"],
@@ -51,6 +53,7 @@ test.each([
 });
 
 test("addresses that are not loopback are taken when that is asked for", () => {
+  expect(config(["--listen", "0.0.0.0:1", "--tls-cert", "/a", "--tls-key", "/b"]).tls).toEqual({ cert: "/a", key: "/b", clientCa: null });
   expect(config(["--listen", "0.0.0.0:1", "--insecure-listen"]).listen).toEqual({ host: "0.0.0.0", port: 1 });
   expect(config(["--listen", "[::1]:0"]).listen).toEqual({ host: "::1", port: 0 });
 });
