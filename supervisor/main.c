@@ -2,6 +2,8 @@
 #include "host.h"
 #include "instance.h"
 #include "launcher.h"
+#include "mutants.h"
+#include "sealed-copy.h"
 #include "notify.h"
 
 #include <errno.h>
@@ -125,6 +127,10 @@ int main(int count, char **arguments) {
   static struct host host = {.cgroup_parent = "unshared", .id_base = 1000000000, .ready_target = 4};
   if (count > 1 && strcmp(arguments[1], "--version") == 0)
     return puts(PROGRAM_VERSION) < 0;
+  if (count > 1 && strcmp(arguments[1], "launcher") == 0 && !mutant("not-sealed") && sealed_copy_run(arguments) < 0) {
+    perror("unshared-supervisor: a sealed copy of the program cannot be executed (sysctl vm.memfd_noexec?)");
+    return 1;
+  }
   host.notify_socket = notify_take_socket();
   if (count == 2 && strcmp(arguments[1], "notify") == 0)
     return notify_run(host.notify_socket);

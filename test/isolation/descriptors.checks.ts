@@ -1,5 +1,7 @@
-import { closeSync, openSync, readdirSync, readlinkSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { expect } from "vitest";
+import { until } from "../fixtures/processes.ts";
 import type { Check } from "./check.ts";
 import { inherited, ways } from "./stage.ts";
 
@@ -17,6 +19,34 @@ export const descriptorsChecks: Check[] = [
       for (const way of ways) expect([way, Object.keys(await stage.probe(way, "descriptors"))]).toEqual([way, ["0", "1", "2"]]);
       for (const pid of stage.host.pidsInside(stage.box)) for (const target of inherited) expect(targetsOf(pid)).not.toContain(target);
       return `${inherited.length} foreign ones`;
+    },
+  },
+  {
+    number: 33,
+    title: "who enters the sandbox shows nothing of the host to those who lie in wait for him, nor when he executes himself",
+    red: ["not-sealed", "dumpable"],
+    async run(stage) {
+      const rounds = process.env["UNSHARED_TEST_LONG"] === "1" ? 1_000 : 30;
+      const programs = [stage.host.program, `/proc/${stage.host.daemon.pid}/exe`];
+      const before = programs.map(sha256);
+      await stage.output("exec", ["/bin/bash", "-c", "printf '#!/proc/self/exe\\n' > /itself; chmod 755 /itself"]);
+      const watchers = await Promise.all([0, 1].map(() => stage.start(["/probes/watcher"])));
+      await until("they watch", async () => (await stage.logOf("box")).split("watching: yes").length > 2, 20_000);
+      const exec = (command: string[], tty: boolean) =>
+        stage.host.request("POST", "/v1/sandboxes/box/processes?wait=true", { command, tty });
+      for (let round = 0; round < rounds; round += 3)
+        await Promise.all([exec(["/bin/true"], false), exec(["/bin/true"], true), exec(["/itself"], false)]);
+      const seen = new Set(
+        (await stage.logOf("box")).split("\n").filter((line) => /^(exe|root|cwd|fd|exe for writing|ptrace|memory): /.test(line)),
+      );
+      for (const { id } of watchers) await stage.host.request("DELETE", `/v1/sandboxes/box/processes/${id}`);
+      // Its own programs, its own root, its own terminals, and the sealed copy: what a process may see of another of the same sandbox.
+      const own =
+        /^(exe: \/(usr\/)?(bin|probes)\/\w+|exe: \/memfd:unshared-supervisor \(deleted\)|root: \/|cwd: \/|fd: (\/dev\/(null|pts\/\d+|pts\/ptmx)|\/(usr\/)?(bin|probes)\/\w+|\/(usr\/)?lib\S*|\/etc\/ld\.so\.cache|\/proc(\/\d+(\/fd)?)?))$/;
+      expect([...seen].filter((line) => !own.test(line))).toEqual([]);
+      expect([...seen].some((line) => line.startsWith("exe: /"))).toBe(true);
+      expect(programs.map(sha256)).toEqual(before);
+      return `${rounds} entries, ${seen.size} things seen`;
     },
   },
   {
@@ -59,3 +89,5 @@ export const descriptorsChecks: Check[] = [
     },
   },
 ];
+
+const sha256 = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");

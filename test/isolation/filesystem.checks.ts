@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { filesUrl, sendBytes } from "../fixtures/files-client.ts";
 import { hostMounts } from "../fixtures/fingerprint.ts";
+import { until } from "../fixtures/processes.ts";
 import type { Check } from "./check.ts";
 import { hostileTrees, withHostileTree } from "./hostile-trees.ts";
 import { expectedMounts, mountsOf } from "./mount-list.ts";
@@ -223,6 +224,36 @@ export const filesystemChecks: Check[] = [
       const foreign = { command: ["/bin/true"], cwd: "/closed", user: { uid: 1000, gid: 1000 } };
       expect((await stage.host.request("POST", "/v1/sandboxes/box/processes", foreign)).status).toBe(422);
       return `${refused.length} paths`;
+    },
+  },
+  {
+    number: 10,
+    title: "a deep, large, closed and ill-named tree full of links to the host is deleted while it changes; the host's files are whole",
+    red: [],
+    why: "a removal that follows links is not built: it would do the harm",
+    async run(stage) {
+      const isLong = process.env["UNSHARED_TEST_LONG"] === "1";
+      const [depth, files] = isLong ? [20_000, 100_000] : [1_000, 2_000];
+      const sentinel = mkdtempSync(join(tmpdir(), "unshared-sentinel-"));
+      mkdirSync(join(sentinel, "inside"));
+      for (const path of ["file", "inside/file", "d", "many"]) writeFileSync(join(sentinel, path), "of the host\n");
+      const before = treeDigest(sentinel);
+      try {
+        const report = await stage.sandbox({ name: "tangle", command: ["/probes/tangle", `${depth}`, `${files}`, sentinel] });
+        await until("the tangle", async () => (await stage.logOf("tangle")).includes("ready: yes"), isLong ? 120_000 : 25_000);
+        const directory = join(stage.host.daemon.stateDir, "sandboxes", report.id);
+        expect(existsSync(join(directory, "upper/tangle/nest/d/d/d"))).toBe(true);
+        const began = performance.now();
+        const { status, body } = await stage.host.request("DELETE", "/v1/sandboxes/tangle");
+        const seconds = (performance.now() - began) / 1000;
+        expect([status, body.complete]).toEqual([200, true]);
+        expect(existsSync(directory)).toBe(false);
+        expect(treeDigest(sentinel)).toBe(before);
+        return `${depth} deep, ${files} files, ${seconds.toFixed(1)} s`;
+      } finally {
+        await stage.host.request("DELETE", "/v1/sandboxes/tangle");
+        rmSync(sentinel, { recursive: true });
+      }
     },
   },
 ];

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { allChecks, battery } from "./battery.ts";
+import { allChecks, battery, elsewhere } from "./battery.ts";
 import { type Check, Unsupported } from "./check.ts";
 import { type Mutant, type Mutants, mutants, switches } from "./mutants.ts";
 import { type Result, reportOf } from "./report.ts";
@@ -121,4 +121,11 @@ describe("checks and mutants", () => {
           expect(results[mutant]?.get(check.number), `check ${check.number} with ${mutant}`).toMatchObject({ outcome: "red" });
       }
     });
+});
+
+describe("the report", () => {
+  it("names tests of other files that are there", () => {
+    for (const [number, , file, name] of elsewhere)
+      expect(readFileSync(join(repository, file), "utf8").includes(name), `${number} ${name}`).toBe(true);
+  });
 });

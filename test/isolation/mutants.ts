@@ -20,6 +20,7 @@ export const switches = [
   "follow-links",
   "cgroup-writable",
   "dumpable",
+  "not-sealed",
   "root-owner",
   "no-limits",
   "ptys-unlimited",

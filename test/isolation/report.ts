@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
+import { elsewhere, missing } from "./battery.ts";
 import type { Check } from "./check.ts";
 
 /** Of one check, with one mutant or with none. `broken`: it could not find out, as where the launch itself failed. */
@@ -40,6 +41,10 @@ export const reportOf = (battery: Record<string, readonly Check[]>, results: Rec
     const with_ = (outcome: string) => checks.filter((check) => found(name, check)?.outcome === outcome).map(({ number }) => number);
     lines.push(`| \`${name}\` | ${with_("red").join(" ")} | ${with_("broken").join(" ")} |`);
   }
+  lines.push("", "## In other test files", "", "| | what | test |", "|---|---|---|");
+  for (const [number, what, file, name] of elsewhere) lines.push(`| ${number} | ${what} | \`${file}\`: ${name} |`);
+  lines.push("", "## Not checked", "", "| | why |", "|---|---|");
+  for (const [number, why] of missing) lines.push(`| ${number} | ${why} |`);
   return `${lines.join("\n")}\n`;
 };
 

@@ -1,7 +1,7 @@
 /** The verbs in every state that can be reached over HTTP: once, twice, and all at once. */
 import { execSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { commandLine, isAlive, pidsOfProgram, startTicksOf, until } from "../fixtures/processes.ts";
+import { commandLine, isAlive, startTicksOf, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
 /** A main process that does not care about TERM, and says in its command line that it has come so far. */
@@ -18,7 +18,7 @@ const remove = (name: string) => host.request("DELETE", `/v1/sandboxes/${name}`)
 const create = async (definition: object) => (await host.request("POST", "/v1/sandboxes", definition)).body;
 const nothingRuns = { process: null, supervisor: null, namespaces: null, enter: null, ids: null, bootId: null };
 /** Supervisors that guard this sandbox: the second word of their title is its id. */
-const supervisorsOf = (id: string): number[] => pidsOfProgram(host.program).filter((pid) => commandLine(pid).join(" ").includes(id));
+const supervisorsOf = (id: string): number[] => host.ownProcesses().filter((pid) => commandLine(pid).join(" ").includes(id));
 const runDeaf = async (name: string) => {
   const report = await host.run({ name, ...deaf });
   await until("the trap", () => host.pidsInside(report).some((pid) => commandLine(pid)[1] === "1001"));
