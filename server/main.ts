@@ -93,7 +93,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     logger.child({ room: "launcher" }),
   );
   const supervisors = new SupervisorClients(config.runDir, logger.child({ room: "supervisors" }));
-  const operations = new Operations(new SqlOperationStore(database), database, logger.child({ room: "operations" }));
+  const operationStore = new SqlOperationStore(database);
+  const operations = new Operations(operationStore, database, logger.child({ room: "operations" }));
   const roots = new Roots({
     store: new SqlRootStore(database),
     builder: new HostRootBuilder(config.stateDir),
@@ -103,7 +104,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     logger: logger.child({ room: "roots" }),
   });
   const runTable = new RunTable(database);
-  const measurements = new PrometheusMeasurements(launcher, store, runTable);
+  const measurements = new PrometheusMeasurements({ launcher, sandboxes: store, runs: runTable, operations: operationStore, database });
+  database.measure(measurements);
   const tokens = new Tokens(new TokenTable(database), events, database);
   const room: SandboxRoom = {
     store,

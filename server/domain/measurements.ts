@@ -6,10 +6,32 @@ import { type RunReason, runReasons } from "./run.ts";
 export const runOutcomes = [...runReasons, "cancelled", "failed"] as const;
 export type RunOutcomeName = RunReason | "cancelled" | "failed";
 
+/** Why sandboxes end, each one of these. */
+export const endReasons = [
+  "exited",
+  "signaled",
+  "out-of-memory",
+  "expired",
+  "stopped-by-user",
+  "launch-failed",
+  "supervisor-lost",
+  "host-rebooted",
+] as const;
+
+/** What is counted of the database. Both take seconds. */
+export interface DatabaseTimes {
+  /** A transaction's COMMIT, which writes the log. */
+  committed(seconds: number): void;
+  /** An fdatasync of the log, for all who wait for it. */
+  synced(seconds: number): void;
+}
+
 /** What is counted for the operator. Names and units are those of `GET /metrics`. */
-export interface Measurements {
+export interface Measurements extends DatabaseTimes {
   launched(phases: Instance["phases"]): void;
   launchFailed(code: ErrorCode, layer: string | null): void;
+  /** A run of a sandbox, or the attempt at one, is over. */
+  ended(reason: string | null): void;
   /** @param route the pattern, not the path, so that the number of series is bounded */
   answered(method: string, route: string, status: number, milliseconds: number): void;
   /** @param seconds how long it waited for its turn */

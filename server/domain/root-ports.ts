@@ -138,4 +138,5 @@ export interface OperationStore {
   update(row: OperationRow): void;
   list(filter: { after: string | null; limit: number; state: OperationState | null; subject: string | null }): OperationRow[];
   running(): OperationRow[];
+  counts(): { kind: string; state: OperationState; count: number }[];
 }

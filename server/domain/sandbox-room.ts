@@ -1,6 +1,6 @@
 import type { Alarm } from "./alarm.ts";
 import { DomainError } from "./errors.ts";
-import { lifecycle, type State } from "./lifecycle.ts";
+import { lifecycle, maybeAlive, type State } from "./lifecycle.ts";
 import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type {
@@ -78,6 +78,7 @@ export const enter = (
     if (restart.kind === "restart")
       room.events.append("sandbox.restart-scheduled", row.id, { name: next.name, count: restart.count, at: isoTime(restart.at) });
   });
+  if (maybeAlive(now.state) && !maybeAlive(state)) room.measurements.ended(next.reason);
   room.log.debug({ sandbox: row.id, from: now.state, to: state, reason: next.reason }, "sandbox changed its state");
   const outcome = lifecycle[state]["given-up"];
   return isGivenUp && outcome.act === "to" ? enter(room, next, outcome.state) : next;

@@ -1,36 +1,49 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ErrorCode } from "../domain/errors.ts";
 import { states } from "../domain/lifecycle.ts";
-import { type Measurements, type RunOutcomeName, runOutcomes } from "../domain/measurements.ts";
+import { endReasons, type Measurements, type RunOutcomeName, runOutcomes } from "../domain/measurements.ts";
 import type { Instance, Launcher, SandboxStore } from "../domain/ports.ts";
+import type { OperationStore } from "../domain/root-ports.ts";
 import type { RunStore } from "../domain/run.ts";
 
 const launchSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5];
 const requestSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
 const runSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600];
 
+const commitSeconds = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5];
+
+/** Where what is looked up is found. */
+export interface Measured {
+  launcher: Launcher;
+  sandboxes: Pick<SandboxStore, "countByState">;
+  runs: Pick<RunStore, "countUnfinished">;
+  operations: Pick<OperationStore, "counts">;
+  database: { size(): { database: number; log: number } };
+}
+
 /** The numbers behind `GET /metrics`. What can be looked up is looked up when it is asked for, so it never runs behind. */
 export class PrometheusMeasurements implements Measurements {
   readonly #registry = new Registry();
-  readonly #launcher: Launcher;
-  readonly #store: SandboxStore;
-  readonly #runStore: RunStore;
+  readonly #measured: Measured;
   readonly #sandboxes: Gauge<"state">;
   readonly #readyShells: Gauge;
   readonly #readyTarget: Gauge;
   readonly #phases: Histogram<"phase">;
   readonly #failures: Counter<"code" | "layer">;
   readonly #requests: Histogram<"method" | "route" | "status">;
+  readonly #ends: Counter<"reason">;
+  readonly #operations: Gauge<"kind" | "state">;
+  readonly #databaseBytes: Gauge<"file">;
+  readonly #commits: Histogram;
+  readonly #syncs: Histogram;
   readonly #runs: Gauge<"state">;
   readonly #runsOver: Counter<"outcome">;
   readonly #runWaits: Histogram;
   readonly #runTimes: Histogram;
 
-  constructor(launcher: Launcher, store: SandboxStore, runStore: RunStore) {
+  constructor(measured: Measured) {
     const registers = [this.#registry];
-    this.#launcher = launcher;
-    this.#store = store;
-    this.#runStore = runStore;
+    this.#measured = measured;
     collectDefaultMetrics({ register: this.#registry });
     this.#sandboxes = new Gauge({ name: "unshared_sandboxes", help: "Stored sandboxes by state.", labelNames: ["state"], registers });
     this.#readyShells = new Gauge({ name: "unshared_ready_shells", help: "Prepared shells that wait for a launch.", registers });
@@ -46,6 +59,37 @@ export class PrometheusMeasurements implements Measurements {
       name: "unshared_launch_failures_total",
       help: "Launches that failed, by problem code and by the layer that could not be applied.",
       labelNames: ["code", "layer"],
+      registers,
+    });
+    this.#ends = new Counter({
+      name: "unshared_sandboxes_ended_total",
+      help: "Runs of sandboxes that are over, by why.",
+      labelNames: ["reason"],
+      registers,
+    });
+    for (const reason of endReasons) this.#ends.inc({ reason }, 0);
+    this.#operations = new Gauge({
+      name: "unshared_operations",
+      help: "Stored operations by kind and state.",
+      labelNames: ["kind", "state"],
+      registers,
+    });
+    this.#databaseBytes = new Gauge({
+      name: "unshared_database_bytes",
+      help: "Size of the database and of its write-ahead log.",
+      labelNames: ["file"],
+      registers,
+    });
+    this.#commits = new Histogram({
+      name: "unshared_database_commit_seconds",
+      help: "Time of a transaction's COMMIT, which writes the log.",
+      buckets: commitSeconds,
+      registers,
+    });
+    this.#syncs = new Histogram({
+      name: "unshared_database_sync_seconds",
+      help: "Time until the log is on the disk, for all who wait for that together.",
+      buckets: commitSeconds,
       registers,
     });
     this.#requests = new Histogram({
@@ -85,6 +129,18 @@ export class PrometheusMeasurements implements Measurements {
     this.#failures.inc({ code, layer: layer ?? "none" });
   }
 
+  ended(reason: string | null): void {
+    this.#ends.inc({ reason: reason ?? "none" });
+  }
+
+  committed(seconds: number): void {
+    this.#commits.observe(seconds);
+  }
+
+  synced(seconds: number): void {
+    this.#syncs.observe(seconds);
+  }
+
   answered(method: string, route: string, status: number, milliseconds: number): void {
     this.#requests.observe({ method, route, status }, milliseconds / 1000);
   }
@@ -99,11 +155,15 @@ export class PrometheusMeasurements implements Measurements {
   }
 
   async text(): Promise<{ contentType: string; body: string }> {
-    const counts = this.#store.countByState();
+    const { launcher, sandboxes, runs, operations, database } = this.#measured;
+    const counts = sandboxes.countByState();
     for (const state of states) this.#sandboxes.set({ state }, counts[state] ?? 0);
-    for (const [state, count] of Object.entries(this.#runStore.countUnfinished())) this.#runs.set({ state }, count);
+    for (const [state, count] of Object.entries(runs.countUnfinished())) this.#runs.set({ state }, count);
+    this.#operations.reset();
+    for (const { kind, state, count } of operations.counts()) this.#operations.set({ kind, state }, count);
+    for (const [file, bytes] of Object.entries(database.size())) this.#databaseBytes.set({ file }, bytes);
     // A launcher that does not answer has no shells ready.
-    const facts = await this.#launcher.facts().catch(() => null);
+    const facts = await launcher.facts().catch(() => null);
     this.#readyShells.set(facts?.readyShells ?? 0);
     this.#readyTarget.set(facts?.readyTarget ?? 0);
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };

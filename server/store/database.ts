@@ -9,9 +9,10 @@
  * The log is never unlinked while a connection is open, and SQLite keeps its locks on state.db and state.db-shm, so a second
  * descriptor on state.db-wal neither goes stale nor drops a lock when it is closed (fcntl(2), "Record locks").
  */
-import { closeSync, fdatasync, fsyncSync, openSync } from "node:fs";
+import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import SQLite from "better-sqlite3";
+import type { DatabaseTimes } from "../domain/measurements.ts";
 import type { Persistence } from "../domain/ports.ts";
 import { checkpoint } from "./checkpointer.ts";
 import { migrate } from "./migrations.ts";
@@ -35,6 +36,7 @@ export class Database implements Persistence {
   #inTransaction = false;
   #commits = 0;
   #checkpointing: Promise<void> | null = null;
+  #times: DatabaseTimes | null = null;
   readonly #onRollback: (() => void)[] = [];
 
   /** Opens or makes the database, migrates it, checks it. @throws Error with a message for the operator */
@@ -76,7 +78,9 @@ export class Database implements Persistence {
     this.#inTransaction = true;
     try {
       const result = work();
+      const began = performance.now();
       this.prepare("COMMIT").run();
+      this.#times?.committed((performance.now() - began) / 1000);
       this.#commits += 1;
       if (this.#commits % checkpointCommits === 0) this.#checkpoint();
       return result;
@@ -106,14 +110,26 @@ export class Database implements Persistence {
 
   #sync(): Promise<void> {
     this.#next = null;
+    const began = performance.now();
     this.#running = new Promise<void>((resolve, reject) => {
       fdatasync(this.#log, (error) => {
         this.#running = null;
+        this.#times?.synced((performance.now() - began) / 1000);
         if (error === null) resolve();
         else reject(error);
       });
     });
     return this.#running;
+  }
+
+  /** Tells from now on how long commits and syncs take. */
+  measure(times: DatabaseTimes): void {
+    this.#times = times;
+  }
+
+  /** Bytes of the database and of its write-ahead log. */
+  size(): { database: number; log: number } {
+    return { database: statSync(this.#path).size, log: fstatSync(this.#log).size };
   }
 
   sqliteVersion(): string {

@@ -61,6 +61,11 @@ export class SqlOperationStore implements OperationStore {
     return found.map(rowOf);
   }
 
+  counts(): { kind: string; state: OperationState; count: number }[] {
+    const sql = "SELECT kind, state, count(*) AS count FROM operations GROUP BY kind, state";
+    return this.#database.prepare<[], { kind: string; state: OperationState; count: number }>(sql).all();
+  }
+
   running(): OperationRow[] {
     return this.#database.prepare<[], Stored>(`SELECT ${columns} FROM operations WHERE state = 'running'`).all().map(rowOf);
   }
