@@ -905,9 +905,30 @@ export interface Operations {
     path: {
       sandbox: string;
     };
-    query: undefined;
+    query: {
+      wait?: string | undefined;
+    };
     body: undefined;
-    reply: Receipt;
+    reply: Receipt | {
+      id: string;
+      /** What is being done. */
+      kind: string;
+      /** Id of the root or sandbox that it works on. */
+      subject: string;
+      state: "running" | "succeeded" | "failed" | "cancelled";
+      /** The step it is in, or was in when it ended. */
+      phase: string;
+      /** The part that is done, 0 to 1; null where it is not known. */
+      progress: number | null;
+      /** What is being worked on right now; null once it has ended. */
+      message: string | null;
+      /** What came out of it; null unless it succeeded. */
+      result: Record<string, unknown> | null;
+      /** The problem document of its failure; null unless it failed. */
+      problem: Record<string, unknown> | null;
+      createdAt: string;
+      endedAt: string | null;
+    };
   };
   /** What the last teardown removed: GET /v1/sandboxes/{sandbox}/receipt */
   getSandboxReceipt: {
@@ -959,12 +980,33 @@ export interface Operations {
     path: {
       sandbox: string;
     };
-    query: undefined;
+    query: {
+      wait?: string | undefined;
+    };
     body: {
       /** Between TERM and KILL. */
       graceSeconds?: number | undefined;
     };
-    reply: Sandbox;
+    reply: Sandbox | {
+      id: string;
+      /** What is being done. */
+      kind: string;
+      /** Id of the root or sandbox that it works on. */
+      subject: string;
+      state: "running" | "succeeded" | "failed" | "cancelled";
+      /** The step it is in, or was in when it ended. */
+      phase: string;
+      /** The part that is done, 0 to 1; null where it is not known. */
+      progress: number | null;
+      /** What is being worked on right now; null once it has ended. */
+      message: string | null;
+      /** What came out of it; null unless it succeeded. */
+      result: Record<string, unknown> | null;
+      /** The problem document of its failure; null unless it failed. */
+      problem: Record<string, unknown> | null;
+      createdAt: string;
+      endedAt: string | null;
+    };
   };
   /** End all processes at once: POST /v1/sandboxes/{sandbox}/kill */
   killSandbox: {
@@ -980,12 +1022,33 @@ export interface Operations {
     path: {
       sandbox: string;
     };
-    query: undefined;
+    query: {
+      wait?: string | undefined;
+    };
     body: {
       /** Between TERM and KILL. */
       graceSeconds?: number | undefined;
     };
-    reply: Sandbox;
+    reply: Sandbox | {
+      id: string;
+      /** What is being done. */
+      kind: string;
+      /** Id of the root or sandbox that it works on. */
+      subject: string;
+      state: "running" | "succeeded" | "failed" | "cancelled";
+      /** The step it is in, or was in when it ended. */
+      phase: string;
+      /** The part that is done, 0 to 1; null where it is not known. */
+      progress: number | null;
+      /** What is being worked on right now; null once it has ended. */
+      message: string | null;
+      /** What came out of it; null unless it succeeded. */
+      result: Record<string, unknown> | null;
+      /** The problem document of its failure; null unless it failed. */
+      problem: Record<string, unknown> | null;
+      createdAt: string;
+      endedAt: string | null;
+    };
   };
   /** Read a file, or list a directory: GET /v1/sandboxes/{sandbox}/files */
   readFile: {

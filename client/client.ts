@@ -56,7 +56,8 @@ export class Client implements Disposable {
       }),
     /** Ends and removes it. */
     delete: (nameOrId: string, options?: CallOptions): Promise<Receipt> =>
-      this.call("deleteSandbox", { path: { sandbox: nameOrId } }, options),
+      // Without `wait` it answers the receipt, however long that takes.
+      this.call("deleteSandbox", { path: { sandbox: nameOrId }, query: {} }, options) as Promise<Receipt>,
   };
 
   readonly roots = {

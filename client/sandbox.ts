@@ -83,10 +83,10 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** @param options `graceSeconds` between TERM and KILL, 10 by default */
-  stop(options: CallOptions & { graceSeconds?: number } = {}): Promise<Operations["stopSandbox"]["reply"]> {
+  stop(options: CallOptions & { graceSeconds?: number } = {}): Promise<SandboxReport> {
     const { graceSeconds = 10, ...call } = options;
     const timeoutSeconds = graceSeconds + (options.timeoutSeconds ?? 30);
-    return this.#http.call("stopSandbox", { path: this.#path, body: { graceSeconds } }, { ...call, timeoutSeconds });
+    return this.#ended("stopSandbox", graceSeconds, { ...call, timeoutSeconds });
   }
 
   kill(options?: CallOptions): Promise<Operations["killSandbox"]["reply"]> {
@@ -96,7 +96,7 @@ export class Sandbox implements AsyncDisposable {
   restart(options: CallOptions & { graceSeconds?: number } = {}): Promise<SandboxReport> {
     const { graceSeconds = 10, ...call } = options;
     const timeoutSeconds = graceSeconds + (options.timeoutSeconds ?? 30);
-    return this.#told(this.#http.call("restartSandbox", { path: this.#path, body: { graceSeconds } }, { ...call, timeoutSeconds }));
+    return this.#ended("restartSandbox", graceSeconds, { ...call, timeoutSeconds });
   }
 
   /** Changes name, labels or limits. */
@@ -107,7 +107,7 @@ export class Sandbox implements AsyncDisposable {
   /** Ends what runs and removes it; gives what was removed, or null where it was gone already. */
   async delete(options?: CallOptions): Promise<Receipt | null> {
     try {
-      return await this.#http.call("deleteSandbox", { path: this.#path }, options);
+      return (await this.#http.call("deleteSandbox", { path: this.#path, query: {} }, options)) as Receipt;
     } catch (error) {
       if (isGone(error)) return null;
       throw error;
@@ -236,6 +236,12 @@ export class Sandbox implements AsyncDisposable {
       if (isGone(error)) return "gone";
       throw error;
     }
+  }
+
+  /** Without `wait` these answer the report, however long that takes. */
+  #ended(operation: "stopSandbox" | "restartSandbox", graceSeconds: number, options: CallOptions): Promise<SandboxReport> {
+    const reply = this.#http.call(operation, { path: this.#path, query: {}, body: { graceSeconds } }, options);
+    return this.#told(reply as Promise<SandboxReport>);
   }
 
   async #told(report: Promise<SandboxReport>): Promise<SandboxReport> {

@@ -22,6 +22,7 @@ import { Recovery } from "./domain/recovery.ts";
 import { Roots } from "./domain/roots.ts";
 import { RunArchives } from "./domain/run-archives.ts";
 import { Runs } from "./domain/runs.ts";
+import { SandboxOperations } from "./domain/sandbox-operations.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { SandboxStats } from "./domain/stats.ts";
@@ -131,6 +132,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   };
   const outputLogs = new OutputLogs(config.stateDir);
   const sandboxes = new Sandboxes(room);
+  const sandboxOperations = new SandboxOperations(operations, sandboxes, store, database);
   const lifetimes = new Lifetimes(room, sandboxes);
   const files = new Files(room, sandboxes, new FileAgentClients(config.runDir));
   const processes = new Processes({
@@ -181,6 +183,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const app = await buildApp(
     {
       sandboxes,
+      sandboxOperations,
       lifetimes,
       files,
       archiveLimits: { entries: 100_000, bytes: config.archiveBytes },
@@ -210,6 +213,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   logChecks(logger, await info.preflight());
   const recovery = await new Recovery(room, sandboxes.instances, new StateDirectories(config.stateDir)).run();
   logger.info({ recovery }, "recovered");
+  operations.recover((row) => sandboxOperations.resumed(row));
   await roots.recover({ defaultRoot: config.defaultRoot });
   await runs.recover();
   info.recovered(recovery);

@@ -13,6 +13,10 @@ export interface Operation extends OperationRow {
 export interface Job {
   kind: string;
   subject: string;
+  /** Given where the next daemon can go on with it (`recover`): the end of this one leaves it under way. */
+  input?: Record<string, unknown>;
+  /** Why it cannot be cancelled. */
+  irrevocable?: string;
   work(control: BuildControl): Promise<Record<string, unknown>>;
   /** Runs in the transaction that records the success. */
   succeeded(result: Record<string, unknown>): void;
@@ -21,6 +25,7 @@ export interface Job {
 }
 
 interface Live {
+  job: Job;
   operation: Operation;
   controller: AbortController;
   done: Promise<void>;
@@ -30,6 +35,10 @@ interface Live {
 
 /** Why a job's signal was aborted. */
 class Cancelled extends Error {}
+
+/** So many are kept at least; older ones that have ended go, some at a time. */
+const keptOperations = 10_000;
+const pruneEvery = 100;
 
 // A watcher sees at most ten states a second, however many files a copy has.
 const watchIntervalMilliseconds = 100;
@@ -42,6 +51,8 @@ export class Operations {
   readonly #persistence: Persistence;
   readonly #logger: Logger;
   readonly #live = new Map<string, Live>();
+  #closed = false;
+  #ended = 0;
 
   constructor(store: OperationStore, persistence: Persistence, logger: Logger) {
     this.#store = store;
@@ -51,12 +62,11 @@ export class Operations {
 
   /** Records the job (in the caller's transaction, when there is one) and runs it from the next turn of the event loop on. */
   start(job: Job): Operation {
-    const row = { id: newId(), kind: job.kind, subject: job.subject, state: "running" as const, phase: "starting", progress: null };
+    const { kind, subject, input = null } = job;
+    const row = { id: newId(), kind, subject, input, state: "running" as const, phase: "starting", progress: null };
     const operation: Operation = { ...row, result: null, problem: null, createdAt: Date.now(), endedAt: null, message: null };
     this.#store.insert(operation);
-    const live: Live = { operation, controller: new AbortController(), done: Promise.resolve(), change: Promise.withResolvers() };
-    this.#live.set(operation.id, live);
-    live.done = this.#run(job, live);
+    this.#begin(job, operation);
     return { ...operation };
   }
 
@@ -104,31 +114,50 @@ export class Operations {
     }
   }
 
-  /** Cancels and waits until nothing of it is left; one that has ended stays as it is. @throws DomainError `operation-not-found` */
+  /** Cancels and waits until nothing of it is left; one that has ended stays as it is. @throws DomainError `operation-not-found`, `state-conflict` */
   async cancel(id: string): Promise<Operation> {
     const live = this.#live.get(id);
+    if (live?.job.irrevocable !== undefined) throw new DomainError("state-conflict", live.job.irrevocable);
     live?.controller.abort(new Cancelled("cancelled"));
     await live?.done;
     return this.get(id);
   }
 
-  /** For the daemon's end: stops all that runs and records it as failed. */
+  /** For the daemon's end: stops all that runs and records it as failed, but for what the next daemon goes on with. */
   async shutDown(): Promise<void> {
+    this.#closed = true;
     const reason = new DomainError("shutting-down", "the daemon was stopped before this was done");
-    for (const live of this.#live.values()) live.controller.abort(reason);
-    await Promise.all([...this.#live.values()].map((live) => live.done));
+    const ending = [...this.#live.values()].filter(({ job }) => job.input === undefined);
+    for (const live of ending) live.controller.abort(reason);
+    await Promise.all(ending.map((live) => live.done));
   }
 
-  /** For the daemon's start: what an earlier daemon left running has failed, and its row says so. */
-  recover(): number {
-    const left = this.#store.running();
+  /**
+   * For the daemon's start: goes on with what an earlier daemon left running and `jobOf` has a job for. The rest has failed, and its
+   * row says so. Gives how many those are.
+   */
+  recover(jobOf: (row: OperationRow) => Job | null = () => null): number {
     const problem: StoredProblem = { code: "shutting-down", detail: "the daemon ended before this was done", members: {} };
-    for (const row of left) this.#store.update({ ...row, state: "failed", problem, endedAt: Date.now() });
-    return left.length;
+    let failed = 0;
+    for (const row of this.#store.running()) {
+      const job = row.input === null ? null : jobOf(row);
+      if (job !== null) this.#begin(job, { ...row, message: null });
+      else {
+        this.#store.update({ ...row, state: "failed", problem, endedAt: Date.now() });
+        failed += 1;
+      }
+    }
+    return failed;
   }
 
-  async #run(job: Job, live: Live): Promise<void> {
-    const { operation, controller } = live;
+  #begin(job: Job, operation: Operation): void {
+    const live: Live = { job, operation, controller: new AbortController(), done: Promise.resolve(), change: Promise.withResolvers() };
+    this.#live.set(operation.id, live);
+    live.done = this.#run(live);
+  }
+
+  async #run(live: Live): Promise<void> {
+    const { job, operation, controller } = live;
     const report: BuildControl["report"] = (phase, progress, message) => {
       Object.assign(operation, { phase, progress, message: message ?? null });
       live.change.resolve();
@@ -146,11 +175,13 @@ export class Operations {
         ? { state: "cancelled", result: null, problem: null }
         : { state: "failed", result: null, problem: this.#problem(error, operation) };
     }
-    await this.#end(job, live, end);
+    await this.#end(live, end);
   }
 
-  async #end(job: Job, live: Live, end: Pick<OperationRow, "state" | "result" | "problem">): Promise<void> {
-    const { operation } = live;
+  async #end(live: Live, end: Pick<OperationRow, "state" | "result" | "problem">): Promise<void> {
+    const { job, operation } = live;
+    // What fails because everything ends is for the next daemon.
+    if (this.#closed && job.input !== undefined && end.state === "failed") return;
     Object.assign(operation, end, { endedAt: Date.now(), message: null });
     if (end.state === "succeeded") Object.assign(operation, { phase: "done", progress: 1 });
     try {
@@ -158,6 +189,8 @@ export class Operations {
         if (end.result) job.succeeded(end.result);
         else job.failed(end.problem);
         this.#store.update(operation);
+        this.#ended += 1;
+        if (this.#ended % pruneEvery === 0) this.#store.prune(keptOperations);
       });
       await this.#persistence.durable();
     } catch (error) {
@@ -172,7 +205,10 @@ export class Operations {
   }
 
   #problem(error: unknown, operation: Operation): StoredProblem {
-    if (error instanceof DomainError) return { code: error.code, detail: error.message, members: { ...error.members } };
+    if (error instanceof DomainError) {
+      const errors = error.faults.length > 0 ? { errors: error.faults } : {};
+      return { code: error.code, detail: error.message, members: { ...error.members, ...errors } };
+    }
     this.#logger.error({ err: error, operation: operation.id }, "an operation failed unexpectedly");
     return { code: "internal", detail: "an unexpected failure; the daemon's log has the cause", members: {} };
   }

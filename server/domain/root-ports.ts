@@ -128,6 +128,8 @@ export interface OperationRow {
   progress: number | null;
   result: Record<string, unknown> | null;
   problem: StoredProblem | null;
+  /** What the next daemon needs to go on with it; null where it cannot. */
+  input: Record<string, unknown> | null;
   createdAt: number;
   endedAt: number | null;
 }
@@ -138,5 +140,7 @@ export interface OperationStore {
   update(row: OperationRow): void;
   list(filter: { after: string | null; limit: number; state: OperationState | null; subject: string | null }): OperationRow[];
   running(): OperationRow[];
+  /** Removes those that ended before the newest `kept`. */
+  prune(kept: number): void;
   counts(): { kind: string; state: OperationState; count: number }[];
 }

@@ -104,9 +104,8 @@ export class Roots implements RootDirectory {
    * and nobody uses, and starts to provision the embedded default when this database never had it.
    */
   async recover(options: { defaultRoot: boolean }): Promise<void> {
-    const { store, operations, persistence, events, builder, logger } = this.#its;
+    const { store, persistence, events, builder, logger } = this.#its;
     persistence.transaction(() => {
-      operations.recover();
       for (const { id, name, state } of store.all()) {
         if (state !== "provisioning") continue;
         store.remove(id);

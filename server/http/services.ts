@@ -15,6 +15,7 @@ import type { Operations } from "../domain/operations.ts";
 import type { Processes } from "../domain/processes.ts";
 import type { Roots } from "../domain/roots.ts";
 import type { Runs } from "../domain/runs.ts";
+import type { SandboxOperations } from "../domain/sandbox-operations.ts";
 import type { Sandboxes } from "../domain/sandboxes.ts";
 import type { SandboxStats } from "../domain/stats.ts";
 import type { Tokens } from "../domain/tokens.ts";
@@ -24,6 +25,7 @@ import type { ArchiveLimits } from "./archive-limits.ts";
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
 export interface Services {
   sandboxes: Sandboxes;
+  sandboxOperations: SandboxOperations;
   lifetimes: Lifetimes;
   files: Files;
   archiveLimits: ArchiveLimits;

@@ -10,11 +10,12 @@ interface Stored {
   progress: number | null;
   result: string | null;
   problem: string | null;
+  input: string | null;
   created_at: number;
   ended_at: number | null;
 }
 
-const columns = "id, kind, subject, state, phase, progress, result, problem, created_at, ended_at";
+const columns = "id, kind, subject, state, phase, progress, result, problem, input, created_at, ended_at";
 
 export class SqlOperationStore implements OperationStore {
   readonly #database: Database;
@@ -25,7 +26,7 @@ export class SqlOperationStore implements OperationStore {
 
   insert(row: OperationRow): void {
     this.#database
-      .prepare<(string | number | null)[], never>(`INSERT INTO operations (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+      .prepare<(string | number | null)[], never>(`INSERT INTO operations (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
       .run(
         row.id,
         row.kind,
@@ -35,6 +36,7 @@ export class SqlOperationStore implements OperationStore {
         row.progress,
         json(row.result),
         json(row.problem),
+        json(row.input),
         row.createdAt,
         row.endedAt,
       );
@@ -66,6 +68,11 @@ export class SqlOperationStore implements OperationStore {
     return this.#database.prepare<[], { kind: string; state: OperationState; count: number }>(sql).all();
   }
 
+  prune(kept: number): void {
+    const sql = `DELETE FROM operations WHERE state <> 'running' AND id < (SELECT id FROM operations ORDER BY id DESC LIMIT 1 OFFSET ?)`;
+    this.#database.prepare<[number], never>(sql).run(kept);
+  }
+
   running(): OperationRow[] {
     return this.#database.prepare<[], Stored>(`SELECT ${columns} FROM operations WHERE state = 'running'`).all().map(rowOf);
   }
@@ -82,6 +89,7 @@ const rowOf = (stored: Stored): OperationRow => ({
   progress: stored.progress,
   result: stored.result === null ? null : JSON.parse(stored.result),
   problem: stored.problem === null ? null : JSON.parse(stored.problem),
+  input: stored.input === null ? null : JSON.parse(stored.input),
   createdAt: stored.created_at,
   endedAt: stored.ended_at,
 });

@@ -131,8 +131,10 @@ it("has no more series however many paths, names and sandboxes there have been",
     ids.push(id);
     for (const path of [`/v1/none-${number}`, `/v1/sandboxes/none-${number}`, `/v1/sandboxes/${id}`, `/v1/runs/none-${number}`])
       await daemon.request("GET", path);
-    await daemon.request("POST", "/v1/sandboxes?start=true", { command: [`/bin/none-${number}`] });
-    await daemon.request("POST", "/v1/sandboxes?start=true", { root: `none-${number}` });
+    for (const refused of [{ command: [`/bin/none-${number}`] }, { root: `none-${number}` }]) {
+      const { status, text } = await daemon.request("POST", "/v1/sandboxes?start=true", refused);
+      expect(status, text).toBe(422);
+    }
     await daemon.request("DELETE", `/v1/sandboxes/${id}`);
   };
   await round(0);

@@ -124,6 +124,7 @@ const calls: [string, string, unknown?][] = [
   ["GET", "/v1/sandboxes/box/archive?path=/notes"],
   ["PUT", "/v1/sandboxes/box/archive?path=/notes", Buffer.alloc(1024)],
   ["DELETE", "/v1/sandboxes/box/files?path=/notes&recursive=true"],
+  ["POST", "/v1/sandboxes/box/stop?wait=0", { graceSeconds: 0 }],
   ["POST", "/v1/sandboxes/box/kill"],
   ["DELETE", "/v1/sandboxes/box"],
   ["GET", "/v1/sandboxes"],

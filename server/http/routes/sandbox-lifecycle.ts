@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
-import { launchCodes, tagged } from "../sandbox-replies.ts";
+import { launchCodes, PatientQuery, tagged, whenDone } from "../sandbox-replies.ts";
+import { OperationBody } from "../schemas/operations.ts";
 import * as schemas from "../schemas/sandboxes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -11,7 +12,7 @@ const pauseResponses = { 200: schemas.SandboxReport, ...problemResponses("invali
 
 /** The verbs: start, pause, resume, keepalive, stop, kill, restart. Each answers the report. */
 export const sandboxLifecycleRoutes =
-  ({ sandboxes, lifetimes }: Services): FastifyPluginAsyncTypebox =>
+  ({ sandboxes, sandboxOperations, operations, lifetimes }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
     app.post(
       "/v1/sandboxes/:sandbox/start",
@@ -96,14 +97,23 @@ export const sandboxLifecycleRoutes =
           operationId: "stopSandbox",
           summary: "TERM to the main process, KILL to all after the grace; answers when nothing is left",
           params: schemas.SandboxPath,
+          querystring: PatientQuery,
           body: schemas.StopBody,
           response: {
             200: schemas.SandboxReport,
+            202: OperationBody,
             ...problemResponses("invalid-request", "sandbox-not-found", "launcher-unavailable", "idempotency-key-reused"),
           },
         },
       },
-      async (request, reply) => tagged(reply, await sandboxes.stop(request.params.sandbox, request.body.graceSeconds ?? 10)),
+      async (request, reply) => {
+        const { sandbox } = request.params;
+        const { graceSeconds = 10 } = request.body;
+        const { wait } = request.query;
+        if (wait === undefined) return tagged(reply, await sandboxes.stop(sandbox, graceSeconds));
+        const operation = await sandboxOperations.begin("sandbox.stop", sandbox, graceSeconds);
+        return whenDone(operations, operation, wait, reply, () => tagged(reply, sandboxes.get(operation.subject)));
+      },
     );
 
     app.post(
@@ -132,13 +142,22 @@ export const sandboxLifecycleRoutes =
           operationId: "restartSandbox",
           summary: "Stop with grace where it runs, then start",
           params: schemas.SandboxPath,
+          querystring: PatientQuery,
           body: schemas.StopBody,
           response: {
             200: schemas.SandboxReport,
+            202: OperationBody,
             ...problemResponses("invalid-request", "sandbox-not-found", "state-conflict", "quota-exceeded", ...launchCodes),
           },
         },
       },
-      async (request, reply) => tagged(reply, await sandboxes.restart(request.params.sandbox, request.body.graceSeconds ?? 10)),
+      async (request, reply) => {
+        const { sandbox } = request.params;
+        const { graceSeconds = 10 } = request.body;
+        const { wait } = request.query;
+        if (wait === undefined) return tagged(reply, await sandboxes.restart(sandbox, graceSeconds));
+        const operation = await sandboxOperations.begin("sandbox.restart", sandbox, graceSeconds);
+        return whenDone(operations, operation, wait, reply, () => tagged(reply, sandboxes.get(operation.subject)));
+      },
     );
   };

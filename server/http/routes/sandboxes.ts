@@ -3,9 +3,11 @@ import { Type } from "typebox";
 import { confinedLabels, ownerOf } from "../../domain/callers.ts";
 import type { DefinitionInput } from "../../domain/definition.ts";
 import { DomainError } from "../../domain/errors.ts";
+import type { Receipt } from "../../domain/receipt.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
-import { launchCodes, tagged } from "../sandbox-replies.ts";
+import { launchCodes, PatientQuery, tagged, whenDone } from "../sandbox-replies.ts";
 import { DefinitionInputBody } from "../schemas/definitions.ts";
+import { OperationBody } from "../schemas/operations.ts";
 import * as schemas from "../schemas/sandboxes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
@@ -21,7 +23,7 @@ const generationOf = (header: string | undefined): number | null => {
 };
 
 export const sandboxRoutes =
-  ({ sandboxes }: Services): FastifyPluginAsyncTypebox =>
+  ({ sandboxes, sandboxOperations, operations }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
     app.post(
       "/v1/sandboxes",
@@ -146,10 +148,20 @@ export const sandboxRoutes =
           summary: "End what runs and remove the sandbox with its files",
           description: "Accepted in every state. Answers what was removed.",
           params: schemas.SandboxPath,
-          response: { 200: schemas.TeardownReceipt, ...problemResponses("invalid-request", "sandbox-not-found", "launcher-unavailable") },
+          querystring: PatientQuery,
+          response: {
+            200: schemas.TeardownReceipt,
+            202: OperationBody,
+            ...problemResponses("invalid-request", "sandbox-not-found", "launcher-unavailable"),
+          },
         },
       },
-      async (request) => sandboxes.remove(request.params.sandbox),
+      async (request, reply) => {
+        const { wait } = request.query;
+        if (wait === undefined) return sandboxes.remove(request.params.sandbox);
+        const operation = await sandboxOperations.begin("sandbox.delete", request.params.sandbox);
+        return whenDone(operations, operation, wait, reply, ({ result }) => result as unknown as Receipt);
+      },
     );
 
     app.get(

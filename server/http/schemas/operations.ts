@@ -17,6 +17,12 @@ export const Wait = Type.Optional(
   }),
 );
 
+/** The same where whoever leaves it out waits for however long it takes. */
+export const PatientWait = Type.Optional({
+  ...Wait,
+  description: `Makes it an operation, and waits for its end so many seconds (0 to 300; \`true\`: ${defaultWaitSeconds}): 202 with the operation where it has not ended by then. Without it, the end is waited for however long it takes.`,
+});
+
 /** The milliseconds that a `wait` parameter means. */
 export const waitMilliseconds = (wait: string | undefined): number =>
   wait === undefined || wait === "false" ? 0 : (wait === "true" ? defaultWaitSeconds : Number(wait)) * 1000;
@@ -38,7 +44,10 @@ export const exampleOperation = {
 export const OperationBody = Type.Object(
   {
     id: Type.String(),
-    kind: Type.String({ description: "What is being done.", examples: ["root.provision"] }),
+    kind: Type.String({
+      description: "What is being done.",
+      examples: ["root.provision", "sandbox.stop", "sandbox.restart", "sandbox.delete"],
+    }),
     subject: Type.String({ description: "Id of the root or sandbox that it works on." }),
     state: OneOf(operationStates),
     phase: Type.String({ description: "The step it is in, or was in when it ended.", examples: ["retrieving packages"] }),
