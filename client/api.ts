@@ -1903,7 +1903,9 @@ export interface Operations {
   /** Send many runs with the same root: POST /v1/runs/batch */
   createRuns: {
     path: undefined;
-    query: undefined;
+    query: {
+      wait?: string | undefined;
+    };
     body: {
       /** An id or a name. */
       root?: string | undefined;

@@ -37,6 +37,7 @@ import { sharedSchemas } from "./schemas/shared.ts";
 import { requireScopes } from "./scopes.ts";
 import type { Services } from "./services.ts";
 import { streams } from "./streams.ts";
+import { refuseUnknownQueries } from "./unknown-queries.ts";
 import { use } from "./use.ts";
 import { validators } from "./validation.ts";
 
@@ -120,6 +121,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   idempotency(app, services.idempotency);
   auditCalls(app, services.audit);
   use(app, services.lifetimes);
+  refuseUnknownQueries(app);
   await documentation(app);
   requireScopes(app);
   for (const room of routes) await app.register(room(services));

@@ -125,19 +125,16 @@ describe("query parameters", () => {
     expect(await inventory(daemon)).toEqual(before);
   });
 
-  it.each(table(operations.filter(({ parameters }) => parameters.some((each) => each.in === "query"))))(
-    "$name refuses unknown ones",
-    async ({ operation }) => {
-      for (const name of ["surprise", "limits", "__proto__", "constructor"]) {
-        const problem = expectProblem(
-          await send(operation.method, `${pathOf(operation, "stored")}?${name}=1`, exampleOf(operation)),
-          400,
-          name,
-        );
-        expect(problem.errors?.map(({ pointer }) => pointer)).toContain(name);
-      }
-    },
-  );
+  it.each(table(operations.filter(({ path }) => path.startsWith("/v1/"))))("$name refuses unknown ones", async ({ operation }) => {
+    for (const name of ["surprise", "limits", "__proto__", "constructor"]) {
+      const problem = expectProblem(
+        await send(operation.method, `${pathOf(operation, "stored")}?${name}=1`, exampleOf(operation)),
+        400,
+        name,
+      );
+      expect(problem.errors?.map(({ pointer }) => pointer)).toContain(name);
+    }
+  });
 });
 
 describe("a root that is not there", () => {

@@ -17,7 +17,7 @@ it("has one JSON line for each request, and no token in any", async () => {
     ["PUT", "/v1/info", 405],
     ["POST", "/v1/sandboxes", 201],
     ["GET", "/v1/sandboxes/%zz", 400],
-    ["GET", `/v1/info?token=${token}`, 200],
+    ["GET", `/v1/info?token=${token}`, 400],
   ];
   for (const [method, path, status] of sent)
     expect((await exchange(address, `${method} ${path} ${head}content-length: 0\r\n\r\n`))?.status, path).toBe(status);
@@ -27,7 +27,7 @@ it("has one JSON line for each request, and no token in any", async () => {
   const requests = daemon.log.filter((line) => line["msg"] === "request").slice(1);
   const expected = [
     ...sent.slice(0, -1).map(([method, url, status]) => ({ method, url, status })),
-    { method: "GET", url: "/v1/info?token=...", status: 200 },
+    { method: "GET", url: "/v1/info?token=...", status: 400 },
     { method: "GET", url: "/v1/info", status: 401 },
   ];
   // The first made the root.

@@ -101,19 +101,28 @@ export const runRoutes =
           tags,
           operationId: "createRuns",
           summary: "Send many runs with the same root",
-          description: "All of them are taken, or none; 16 MiB together. Each is then a run as any other, and is waited for by its id.",
+          description: [
+            "All of them are taken, or none; 16 MiB together. Each is then a run as any other, and what came of it is there by its id. With wait,",
+            "200 when all of them are over by then, else 202.",
+          ].join("\n"),
+          querystring: schemas.RunWaitQuery,
           body: schemas.BatchBody,
-          response: { 202: schemas.BatchReply, ...problemResponses(...inputCodes) },
+          response: { 200: schemas.BatchReply, 202: schemas.BatchReply, ...problemResponses(...inputCodes) },
         },
       },
       async (request, reply) => {
         const { root = "default", runs: inputs } = request.body;
+        const gone = abortedBy(reply);
         const taken = await runs.submit(
           inputs.map((input) => ({ ...input, root }) as RunInput),
           request.caller,
           (index) => `/runs/${index}`,
         );
-        return reply.code(202).send({ items: taken.map(schemas.runSummaryBody) });
+        const milliseconds = schemas.runWaitMilliseconds(request.query.wait);
+        const until = AbortSignal.any([gone, AbortSignal.timeout(milliseconds)]);
+        const now = await Promise.all(taken.map(({ id }) => runs.wait(id, until)));
+        const over = milliseconds > 0 && now.every(({ endedAt }) => endedAt !== null);
+        return reply.code(over ? 200 : 202).send({ items: now.map(schemas.runSummaryBody) });
       },
     );
 
