@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,6 +61,17 @@ static int refuse_sockets(scmp_filter_ctx context) {
   return result ? result : add(context, SCMP_ACT_ERRNO(EPROTONOSUPPORT), "socket", 2, beyond_route);
 }
 
+/* A limit of 1 on cores, and no other one, keeps the host's core_pattern program from being started by a crash in here (fs/coredump.c;
+ * core(5)): 0 does not. So it stays as it is: setting it seems to succeed, as most programs that do so want none themselves. */
+static int keep_core_limit(scmp_filter_ctx context) {
+  struct scmp_arg_cmp set[] = {SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW_32, RLIMIT_CORE), SCMP_A2_64(SCMP_CMP_NE, 0), SCMP_A3_64(SCMP_CMP_EQ, 0)};
+  struct scmp_arg_cmp exchange[] = {set[0], set[1], SCMP_A3_64(SCMP_CMP_NE, 0)};
+  int result = add_if(context, SCMP_ACT_ERRNO(0), "setrlimit", SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW_32, RLIMIT_CORE));
+  if (result == 0)
+    result = add(context, SCMP_ACT_ERRNO(0), "prlimit64", COUNT(set), set);
+  return result ? result : add(context, SCMP_ACT_ERRNO(EPERM), "prlimit64", COUNT(exchange), exchange);
+}
+
 static int refuse_list(scmp_filter_ctx context) {
   static const uint64_t namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
   static const uint64_t ioctls[] = {TIOCSTI, TIOCLINUX};
@@ -74,7 +86,7 @@ static int refuse_list(scmp_filter_ctx context) {
   /* ADDR_NO_RANDOMIZE makes exploits easier; the query value 0xffffffff has bit 31 set as well */
   if (result == 0)
     result = add_if(context, refuse, "personality", SCMP_A0_64(SCMP_CMP_MASKED_EQ, 0x80000000u | ADDR_NO_RANDOMIZE, ADDR_NO_RANDOMIZE));
-  return result;
+  return result ? result : keep_core_limit(context);
 }
 
 /* The program as the kernel takes it: libseccomp 2.5 writes it to a descriptor only. */

@@ -114,13 +114,13 @@ static int set_names(const struct shell *shell, const struct definition *definit
 }
 
 int shell_set_limits(const struct definition *definition, struct failure *failure) {
-  struct rlimit files = {definition->open_files, definition->open_files}, none = {0, 0};
+  struct rlimit files = {definition->open_files, definition->open_files}, core = {1, 1}; /* see keep_core_limit in seccomp-filter.c */
   if (mutant("no-limits"))
     return 0;
   if (setrlimit(RLIMIT_NOFILE, &files) < 0)
     return fail(failure, LAYER_RLIMITS, "RLIMIT_NOFILE %llu", (unsigned long long)definition->open_files);
-  if (setrlimit(RLIMIT_CORE, &none) < 0)
-    return fail(failure, LAYER_RLIMITS, "RLIMIT_CORE 0");
+  if (setrlimit(RLIMIT_CORE, &core) < 0)
+    return fail(failure, LAYER_RLIMITS, "RLIMIT_CORE 1");
   return 0;
 }
 

@@ -26,7 +26,7 @@ export const descriptorsChecks: Check[] = [
     title: "who enters the sandbox shows nothing of the host to those who lie in wait for him, nor when he executes himself",
     red: ["not-sealed", "dumpable"],
     async run(stage) {
-      const rounds = process.env["UNSHARED_TEST_LONG"] === "1" ? 1_000 : 30;
+      const rounds = stage.isLong ? 1_000 : 30;
       const programs = [stage.host.program, `/proc/${stage.host.daemon.pid}/exe`];
       const before = programs.map(sha256);
       await stage.output("exec", ["/bin/bash", "-c", "printf '#!/proc/self/exe\\n' > /itself; chmod 755 /itself"]);

@@ -105,6 +105,7 @@ describe("checks and mutants", () => {
       const results: Record<string, Map<number, Result>> = {};
       for (const mutant of [null, ...columns]) {
         const column = new Map<number, Result>();
+        stage.isLong = mutant === null;
         await (mutant === null ? stage.without([]) : without(mutant));
         for (const check of allChecks.filter(({ red }) => !mutant?.includes("+") || red.includes(mutant))) {
           await stage.afresh();

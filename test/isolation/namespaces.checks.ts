@@ -75,7 +75,7 @@ export const namespacesChecks: Check[] = [
     title: "id ranges of sandboxes at once are disjoint, clear of all ids that the host has given, and left on no file",
     red: ["no-user"],
     async run(stage) {
-      const count = process.env["UNSHARED_TEST_LONG"] === "1" ? 50 : 8;
+      const count = stage.isLong ? 50 : 8;
       const names = Array.from({ length: count }, (_, index) => `crowd-${index}`);
       const reports = await Promise.all(names.map((name) => stage.sandbox({ name })));
       const ranges = reports.map(({ process: { pid } }) => {

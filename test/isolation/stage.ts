@@ -45,6 +45,8 @@ export class Stage {
   /** The report of the sandbox named "box"; its main process ignores USR1 and does nothing. */
   // biome-ignore lint/suspicious/noExplicitAny: reports, whose shape other tests state
   box: any = null;
+  /** Whether checks with a long form take it. */
+  isLong = process.env["UNSHARED_TEST_LONG"] === "1";
   #root = "";
 
   private constructor(host: SandboxDaemon) {

@@ -30,13 +30,32 @@ static int under_way(int most) {
   return sent;
 }
 
-int main(int count, char **arguments) {
-  int most = count > 1 ? atoi(arguments[1]) : 0, opened = 0;
-  char text[32];
+static const char *core_limit(void) {
+  static char text[32];
   struct rlimit core;
   getrlimit(RLIMIT_CORE, &core);
   snprintf(text, sizeof text, "%ld %ld", (long)core.rlim_cur, (long)core.rlim_max);
-  say(text, "core");
+  return text;
+}
+
+/* 0 and not 1 lets the host's core_pattern program be started; by each call, with bits that the kernel ignores, and asking for the old one. */
+static void change_core_limit(void) {
+  struct rlimit none = {0, 0}, old = {7, 7};
+  const unsigned long core = RLIMIT_CORE, high = 1ul << 32;
+  say(core_limit(), "core");
+  TRY(syscall(SYS_setrlimit, core, &none), "setrlimit");
+  TRY(syscall(SYS_setrlimit, core | high, &none), "setrlimit with a bit above 32");
+  TRY(syscall(SYS_prlimit64, 0, core, &none, NULL), "prlimit64");
+  TRY(syscall(SYS_prlimit64, 0, core | high, &none, NULL), "prlimit64 with a bit above 32");
+  TRY(syscall(SYS_prlimit64, getpid(), core, &none, &old), "prlimit64 with the old one");
+  TRY(syscall(SYS_prlimit64, 0, core, NULL, &old), "prlimit64 that only asks");
+  say(core_limit(), "core afterwards");
+}
+
+int main(int count, char **arguments) {
+  int most = count > 1 ? atoi(arguments[1]) : 0, opened = 0;
+  char text[32];
+  change_core_limit();
   snprintf(text, sizeof text, "%d", under_way(most));
   say(text, "under way");
   while (opened < most && open("/dev/null", O_RDONLY) >= 0)
