@@ -48,9 +48,10 @@ export const filesystemChecks: Check[] = [
     async run(stage) {
       const file = join(tmpdir(), `${canary}-name`);
       writeFileSync(file, `${canary}-file`, { mode: 0o644 });
-      const command = ["/bin/bash", "-c", "echo $CANARY > /secret; while :; do sleep 1; done", `${canary}-argument`];
+      const command = ["/bin/bash", "-c", "echo $CANARY > /secret; echo written; while :; do sleep 1; done", `${canary}-argument`];
       await stage.sandbox({ name: "secret", command, env: { CANARY: `${canary}-variable` }, labels: { canary: `${canary}-label` } });
       try {
+        await until("the secret", async () => (await stage.logOf("secret")).includes("written"), 20_000);
         let looked = "";
         const backwards = [...canary].reverse().join("");
         for (const way of ways) {

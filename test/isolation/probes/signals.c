@@ -20,7 +20,7 @@ int main(int count, char **arguments) {
   for (int i = 1; i < count; i++) {
     pid_t pid = atoi(arguments[i]);
     struct sched_param parameter = {0};
-    struct rlimit limit = {1, 1};
+    struct rlimit limit = {1 << 30, 1 << 30};
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
     CPU_SET(0, &cpus);
@@ -30,7 +30,7 @@ int main(int count, char **arguments) {
     TRY(setpriority(PRIO_PROCESS, (id_t)pid, 19), "setpriority %d", i);
     TRY(sched_setscheduler(pid, SCHED_BATCH, &parameter), "sched_setscheduler %d", i);
     TRY(sched_setaffinity(pid, sizeof cpus, &cpus), "sched_setaffinity %d", i);
-    TRY(syscall(SYS_prlimit64, pid, RLIMIT_CORE, &limit, NULL), "prlimit %d", i);
+    TRY(syscall(SYS_prlimit64, pid, RLIMIT_FSIZE, &limit, NULL), "prlimit %d", i);
     TRY(syscall(SYS_ioprio_set, 1, pid, 3 << 13), "ioprio_set %d", i);
   }
   TRY(setpriority(PRIO_USER, 0, 10), "setpriority of the user");
