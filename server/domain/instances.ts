@@ -4,7 +4,7 @@ import type { Attached, Exit, Gone, Instance, SandboxRow, SupervisorListener } f
 import type { ProcessExit, ReportedProcess } from "./process.ts";
 import type { Receipt } from "./receipt.ts";
 import { reconcileLimits } from "./redefinitions.ts";
-import { isoTime } from "./reports.ts";
+import { exitReport, isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 
 /** How often the cleaning up after a lost supervisor is tried, and the milliseconds in between. */
@@ -56,10 +56,10 @@ export class Instances implements SupervisorListener {
     if (row === null || row.exit !== null) return;
     const outcome = lifecycle[row.state].exited;
     if (outcome.act === "to") {
-      enter(this.#room, row, outcome.state, { exit, reason: exit.reason, message: describe(exit) }, { exit });
+      enter(this.#room, row, outcome.state, { exit, reason: exit.reason, message: describe(exit) }, { exit: exitReport(exit) });
       this.#watchTeardown(id);
     }
-    if (outcome.act === "stay") enter(this.#room, row, row.state, { exit, message: describe(exit) }, { exit });
+    if (outcome.act === "stay") enter(this.#room, row, row.state, { exit, message: describe(exit) }, { exit: exitReport(exit) });
     if (outcome.act === "ignore" && !this.#claimed.has(id))
       this.#room.log.warn({ sandbox: id, state: row.state }, "an exit came at a time when none was expected");
     this.#room.records.wake(id, "main");

@@ -3,7 +3,7 @@ import { DomainError } from "./errors.ts";
 import { OutputSource } from "./output-source.ts";
 import { type OutputChunk, OutputDroppedError, type OutputRecord, type OutputStream, type ProcessExit } from "./process.ts";
 import type { Found, ProcessFinder } from "./process-finder.ts";
-import { exitReport } from "./process-reports.ts";
+import { exitReport } from "./reports.ts";
 
 /** What a reader gets, in order. `release`: see OutputChunk. `gap`: what comes next is held no more, `first` is; null when nothing is. An exit or a gap is the last. */
 export type OutputPiece =

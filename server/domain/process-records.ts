@@ -1,5 +1,6 @@
 import type { Events, Logger, Persistence } from "./ports.ts";
 import type { ProcessExit, ProcessRow, ProcessStore, ReportedProcess, StartedProcess } from "./process.ts";
+import { exitReport } from "./reports.ts";
 
 /** Of the processes that ended so many are kept for each sandbox; the one that ended first goes first. */
 const keptProcesses = 256;
@@ -109,7 +110,7 @@ export class ProcessRecords {
   #end(row: ProcessRow, exit: ProcessExit): ProcessRow {
     const durationMs = Math.max(0, exit.exitedAt - (row.started?.startedAt ?? exit.exitedAt));
     const ended: ProcessRow = { ...row, state: "ended", exit: { ...exit, durationMs } };
-    this.#write(ended, "process.exited", { exit: ended.exit });
+    this.#write(ended, "process.exited", { exit: exitReport({ ...exit, durationMs }) });
     return ended;
   }
 

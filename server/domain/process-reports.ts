@@ -1,6 +1,6 @@
 import type { SandboxRow } from "./ports.ts";
 import type { ProcessDefinition, ProcessRow, ProcessState, StartedProcess } from "./process.ts";
-import { isCurrent, isoTime } from "./reports.ts";
+import { exitReport, isCurrent, isoTime } from "./reports.ts";
 
 /** What the API says about a process. Numbers that name it are null unless it is alive. */
 export interface ProcessReport extends ProcessDefinition {
@@ -16,8 +16,6 @@ export interface ProcessReport extends ProcessDefinition {
 }
 
 export type ProcessExitReport = Omit<NonNullable<ProcessRow["exit"]>, "exitedAt"> & { exitedAt: string };
-
-export const exitReport = (exit: NonNullable<ProcessRow["exit"]>): ProcessExitReport => ({ ...exit, exitedAt: isoTime(exit.exitedAt) });
 
 export const processReport = (row: ProcessRow, sandbox: SandboxRow, bootId: string): ProcessReport => {
   const alive = row.state === "running" && row.bootId === bootId ? row.started : null;

@@ -40,6 +40,11 @@ export interface Report {
 
 export const isoTime = (milliseconds: number): string => new Date(milliseconds).toISOString();
 
+export const exitReport = <E extends { exitedAt: number }>(exit: E): Omit<E, "exitedAt"> & { exitedAt: string } => ({
+  ...exit,
+  exitedAt: isoTime(exit.exitedAt),
+});
+
 const isoOrNull = (milliseconds: number | null): string | null => (milliseconds === null ? null : isoTime(milliseconds));
 
 /**
@@ -90,7 +95,7 @@ export const reportOf = (row: SandboxRow, bootId: string, hostInodes: NamespaceI
     ids: instance && instance.uidSize > 0 ? { hostUidBase: instance.uidBase, size: instance.uidSize } : null,
     namespaces: instance && namespacesOf(row, hostInodes),
     enter: instance && `nsenter --target ${instance.pid} --all --root --wd`,
-    exit: row.exit && { ...row.exit, exitedAt: isoTime(row.exit.exitedAt) },
+    exit: row.exit && exitReport(row.exit),
     lifetime: { expiresAt: isoOrNull(row.schedule.expiresAt), idleExpiresAt: isoOrNull(row.schedule.idleAt) },
     restart: {
       policy: row.definition.restart.policy,

@@ -4,7 +4,7 @@ import type { FastifyReply } from "fastify";
 import type { Lent } from "../domain/large-memory.ts";
 import type { OutputRecord } from "../domain/process.ts";
 import type { OutputPiece } from "../domain/process-reading.ts";
-import { exitReport } from "../domain/process-reports.ts";
+import { exitReport } from "../domain/reports.ts";
 import { BodyWriter } from "./body-writer.ts";
 
 const keepAliveMilliseconds = 15_000;

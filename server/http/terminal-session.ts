@@ -1,8 +1,8 @@
 import type { RawData, WebSocket } from "ws";
 import { DomainError } from "../domain/errors.ts";
 import type { OutputPiece } from "../domain/process-reading.ts";
-import { exitReport } from "../domain/process-reports.ts";
 import type { Processes } from "../domain/processes.ts";
+import { exitReport } from "../domain/reports.ts";
 import { problemOf, refusalOf } from "./problems.ts";
 import { type TerminalControl, terminalControlOf } from "./terminal-controls.ts";
 
