@@ -37,9 +37,9 @@ export class Machine {
     const kernel = ["-kernel", join(image, "vmlinuz"), "-initrd", join(image, "initrd")];
     const port = ["-device", "virtio-serial-pci", "-chardev", `socket,id=control,path=${control},server=on,wait=off`];
     const child = spawn(
-      "nice",
+      "setpriv", // it ends with the tests, however these end
       [
-        ...["-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1536"],
+        ...["--pdeathsig", "KILL", "nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1536"],
         ...["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", ...kernel],
         ...["-append", "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1"],
         ...drive(join(image, "disk.img"), "snapshot=on,cache=unsafe"),
