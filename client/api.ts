@@ -1258,7 +1258,7 @@ export interface Operations {
           id: string;
           name: string;
         } | null;
-        role: "main" | "init" | "descendant";
+        role: "main" | "init" | "descendant" | null;
         isMain: boolean;
       } | null;
     };

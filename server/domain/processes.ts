@@ -142,10 +142,14 @@ export class Processes {
     if (!row.definition.tty) throw new DomainError("no-terminal", `the process "${process}" was started without a terminal`);
   }
 
-  /** Kills it and its process group, and waits for its end. One that has ended is given as it is. @throws DomainError `deadline-exceeded` */
+  /** Kills it and its process group, and waits for its end. One that has ended is given as it is. @throws DomainError `state-conflict`, `deadline-exceeded` */
   async end(nameOrId: string, process: string): Promise<ProcessReport> {
     const { sandbox, row } = this.#finder.find(nameOrId, process);
     if (row.state === "ended" || row.state === "lost") return this.#report(row, sandbox);
+    if (sandbox.state === "paused") {
+      const detail = `the sandbox "${sandbox.name}" is paused, and no process in it ends before it goes on; the sandbox can be killed`;
+      throw new DomainError("state-conflict", detail, { members: { state: sandbox.state } });
+    }
     try {
       await this.#room.processSupervisors.signal(row.sandboxId, row.id, killSignal, true);
     } catch (error) {

@@ -154,7 +154,7 @@ export class Sandboxes {
   }
 
   async stop(nameOrId: string, graceSeconds: number): Promise<Report> {
-    return reportFor(this.#room, await this.#stops.stop(need(this.#room, nameOrId).id, "stop", graceSeconds * 1000));
+    return reportFor(this.#room, await this.#stops.stop(need(this.#room, nameOrId).id, "stop", Math.ceil(graceSeconds * 1000)));
   }
 
   async kill(nameOrId: string): Promise<Report> {
@@ -174,7 +174,7 @@ export class Sandboxes {
   /** Stops with grace where it runs, then starts. */
   async restart(nameOrId: string, graceSeconds: number): Promise<Report> {
     const { id } = need(this.#room, nameOrId);
-    await this.#stops.stop(id, "stop", graceSeconds * 1000);
+    await this.#stops.stop(id, "stop", Math.ceil(graceSeconds * 1000));
     return this.start(id);
   }
 

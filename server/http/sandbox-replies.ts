@@ -10,6 +10,7 @@ export const launchCodes: readonly ErrorCode[] = [
   "command-not-found",
   "command-not-executable",
   "working-directory-invalid",
+  "invalid-definition",
   "launch-failed",
   "host-not-ready",
   "launcher-unavailable",

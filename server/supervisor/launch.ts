@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { DomainError } from "../domain/errors.ts";
 import type { LaunchOrder, LiveLimits } from "../domain/ports.ts";
 import type { RefusedError } from "./connection.ts";
@@ -67,6 +68,11 @@ export const launchFailure = (error: RefusedError): DomainError => {
         cause: error,
       });
     }
+  }
+  if (layer === "rlimits" && errno === constants.errno.EPERM) {
+    const detail = `is more than this host allows (${error.message})`;
+    const faults = [{ pointer: "/limits/openFiles", detail }];
+    return new DomainError("invalid-definition", `/limits/openFiles ${detail}`, { faults, members, cause: error });
   }
   return new DomainError("launch-failed", `the layer "${layer}" could not be applied: ${error.message}`, { members, cause: error });
 };

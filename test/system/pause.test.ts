@@ -122,3 +122,12 @@ it("is told by events, once each", async () => {
     "sandbox.running",
   ]);
 });
+
+it("refuses to end one process of a sandbox that stands still: nobody inside could reap it", async () => {
+  const { id } = await host.run();
+  await post(id, "pause");
+  const refused = await host.request("DELETE", `/v1/sandboxes/${id}/processes/main`);
+  expect([refused.status, refused.body.code, refused.body.state]).toEqual([409, "state-conflict", "paused"]);
+  await post(id, "resume");
+  expect((await host.request("DELETE", `/v1/sandboxes/${id}/processes/main`)).body.exit.signal).toBe("SIGKILL");
+});

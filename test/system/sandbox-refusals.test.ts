@@ -1,5 +1,6 @@
 /** What a refused create and a delete leave behind: nothing. */
-import { existsSync, readdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pidsInCgroup, pidsInNamespace, startTicksOf, until } from "../fixtures/processes.ts";
@@ -65,4 +66,13 @@ describe("a sandbox that is deleted", () => {
     for (const [type, { inode, isolated }] of Object.entries<{ inode: number; isolated: boolean }>(report.namespaces))
       if (isolated) expect(pidsInNamespace(type, inode), type).toEqual([]);
   });
+});
+
+it("more descriptors than the host lets a process have are a fault of the field", async () => {
+  await using small = await SandboxDaemon.start("descriptors", 1_120_000_000 + 4096 * 65536, "--ready-shells", "0");
+  execFileSync("prlimit", ["--pid", String(await small.launcherPid()), "--nofile=2000:2000"]);
+  const refused = await small.request("POST", "/v1/sandboxes?start=true", { limits: { openFiles: 2_001 } });
+  expect([refused.status, refused.body.code, refused.body.errors[0].pointer]).toEqual([422, "invalid-definition", "/limits/openFiles"]);
+  const { process } = await small.run({ limits: { openFiles: 2_000 } });
+  expect(readFileSync(`/proc/${process.pid}/limits`, "utf8")).toMatch(/^Max open files +2000 +2000 /m);
 });

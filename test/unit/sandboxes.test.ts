@@ -79,6 +79,11 @@ test("stop keeps its own reason over the signal it caused, and is idempotent", a
   expect(sandboxes.receipt("a")).toMatchObject({ reason: "stopped-by-user", processes: 1, namespaces: { net: 103 } });
 });
 
+test("a grace may be any fraction of a second", async () => {
+  await sandboxes.create({ name: "a" }, true, "admin");
+  expect((await sandboxes.stop("a", 0.0123456)).status.state).toBe("stopped");
+});
+
 test("deletes at once share the work and the receipt; afterwards the sandbox is unknown", async () => {
   const { id } = await sandboxes.create({ name: "a" }, true, "admin");
   const receipts = await Promise.all([sandboxes.remove("a"), sandboxes.remove(id), sandboxes.remove("a")]);

@@ -86,7 +86,7 @@ export const operationRoutes =
         "Answers when nothing of it is left. One that has ended stays as it is. A restart is not started then, its stop goes on; a stop and a removal are",
         "not taken back (`state-conflict`).",
       ].join("\n"),
-      response: { 200: OperationBody, ...problemResponses("operation-not-found", "state-conflict") },
+      response: { 200: OperationBody, ...problemResponses("invalid-request", "operation-not-found", "state-conflict") },
     };
     app.delete("/v1/operations/:operation", { schema: cancel }, async (request) =>
       operationBody(await operations.cancel(request.params.operation)),

@@ -116,7 +116,10 @@ export const processRoutes =
           params: schemas.ProcessPath,
           response: {
             200: schemas.ProcessReport,
-            ...problemResponses("invalid-request", "sandbox-not-found", "process-not-found", "launcher-unavailable", "deadline-exceeded"),
+            ...problemResponses(
+              ...(["invalid-request", "sandbox-not-found", "process-not-found", "state-conflict"] as const),
+              ...(["launcher-unavailable", "deadline-exceeded"] as const),
+            ),
           },
         },
       },

@@ -85,7 +85,7 @@ export const rootRoutes =
       params,
       operationId: "getRoot",
       summary: "Look at a root",
-      response: { 200: RootBody, ...problemResponses(), ...missingRoot() },
+      response: { 200: RootBody, ...problemResponses("invalid-request"), ...missingRoot() },
     };
     app.get("/v1/roots/:root", { schema: one }, async (request) => rootBody(roots.get(request.params.root)));
 
@@ -94,7 +94,7 @@ export const rootRoutes =
       params,
       operationId: "getRootManifest",
       summary: "What is in a root, and why",
-      response: { 200: ManifestBody, ...problemResponses("root-not-ready"), ...missingRoot() },
+      response: { 200: ManifestBody, ...problemResponses("invalid-request", "root-not-ready"), ...missingRoot() },
     };
     app.get("/v1/roots/:root/manifest", { schema: manifest }, async (request, reply) => {
       const { bytes, stream } = await roots.manifest(request.params.root);
@@ -109,7 +109,7 @@ export const rootRoutes =
       params,
       operationId: "deleteRoot",
       summary: "Remove a root, or cancel its provisioning",
-      response: { 204: Type.Null({ description: "Removed." }), ...problemResponses("root-in-use"), ...missingRoot() },
+      response: { 204: Type.Null({ description: "Removed." }), ...problemResponses("invalid-request", "root-in-use"), ...missingRoot() },
     };
     app.delete("/v1/roots/:root", { schema: remove }, async (request, reply) => {
       await roots.delete(request.params.root);

@@ -127,6 +127,7 @@ export const sandboxRoutes =
               "precondition-failed",
               "limit-in-use",
               "quota-exceeded",
+              "unsupported",
               "launcher-unavailable",
             ),
           },

@@ -20,7 +20,11 @@ export const Timestamp = Type.String({ format: "date-time", examples: ["2026-11-
 
 /** The same schema with null allowed, as `type: [..., "null"]`: one type test for the serializer where anyOf would validate each branch. */
 export const Nullable = <T extends TSchema>(schema: T) =>
-  Type.Unsafe<Static<T> | null>({ ...schema, type: [(schema as unknown as { type: string }).type, "null"] });
+  Type.Unsafe<Static<T> | null>({
+    ...schema,
+    type: [(schema as unknown as { type: string }).type, "null"],
+    ...("enum" in schema ? { enum: [...(schema.enum as unknown[]), null] } : {}),
+  });
 
 /** One of the given texts. */
 export const OneOf = <const T extends string>(values: readonly T[], options: Record<string, unknown> = {}) =>
