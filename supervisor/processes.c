@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #define KEPT_LIMIT 256
+#define HELD_LIMIT (64u << 20) /* bytes of output of all that ended: as much as one of them may have */
 
 struct process *process_find(struct supervisor *supervisor, const char *name) {
   for (struct process *process = &supervisor->main; process; process = process->next)
@@ -42,13 +43,35 @@ static void tell(struct supervisor *supervisor, enum message type, const struct 
   server_broadcast(&supervisor->server, &frame);
 }
 
-static void drop_oldest(struct supervisor *supervisor) {
+static bool holds_output(const struct process *process) {
+  return process->ring.capacity > 0;
+}
+
+static bool is_any(const struct process *process) {
+  (void)process;
+  return true;
+}
+
+static struct process *oldest_ended(struct supervisor *supervisor, bool (*wanted)(const struct process *process)) {
   struct process *oldest = NULL;
   for (struct process *process = supervisor->main.next; process; process = process->next)
-    if (process->state == PROCESS_ENDED && (!oldest || process->ending.at_ms < oldest->ending.at_ms))
+    if (process->state == PROCESS_ENDED && wanted(process) && (!oldest || process->ending.at_ms < oldest->ending.at_ms))
       oldest = process;
-  if (!oldest)
+  return oldest;
+}
+
+/* Memory is the host's, and whoever is inside says how much is written: of what ended long ago first the output goes, then all else. */
+static void drop_oldest(struct supervisor *supervisor) {
+  size_t held = 0;
+  for (struct process *process = supervisor->main.next; process; process = process->next)
+    held += process->state == PROCESS_ENDED ? process->ring.capacity : 0;
+  for (struct process *oldest; held > HELD_LIMIT && (oldest = oldest_ended(supervisor, holds_output));) {
+    held -= oldest->ring.capacity;
+    ring_clear(&oldest->ring);
+  }
+  if (processes_count(supervisor, true) <= KEPT_LIMIT)
     return;
+  struct process *oldest = oldest_ended(supervisor, is_any);
   tell(supervisor, FORGOTTEN, oldest);
   processes_drop(supervisor, oldest);
 }
@@ -63,8 +86,7 @@ static void reaped(struct supervisor *supervisor, struct process *process, int s
   process_end(process, &ending);
   loop_close(process->loop, &process->pidfd);
   tell(supervisor, PROCESS_EXITED, process);
-  if (processes_count(supervisor, true) > KEPT_LIMIT)
-    drop_oldest(supervisor);
+  drop_oldest(supervisor);
 }
 
 void processes_pidfd_ready(struct watch *watch, uint32_t events) {

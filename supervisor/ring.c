@@ -37,6 +37,13 @@ static void drop_oldest(struct ring *ring) {
   ring->dropped_bytes += record.length;
 }
 
+void ring_clear(struct ring *ring) {
+  while (ring->used)
+    drop_oldest(ring);
+  ring->seek_number = 0;
+  ring_free(ring);
+}
+
 /* Doubles the memory, up to the limit, and lays the records out from offset 0. */
 static bool grow(struct ring *ring, size_t needed) {
   size_t capacity = ring->capacity ? ring->capacity : 4096;
@@ -62,8 +69,7 @@ bool ring_add(struct ring *ring, uint32_t stream, uint64_t time_us, const void *
   size_t size = sizeof record + length;
   if (size > ring->limit || (ring->used + size > ring->capacity && ring->capacity < ring->limit && !grow(ring, ring->used + size))) {
     /* Numbers go on, so that a reader sees a gap and never a lie. */
-    while (ring->used)
-      drop_oldest(ring);
+    ring_clear(ring);
     ring->next++;
     ring->first = ring->next;
     ring->dropped_bytes += length;

@@ -26,6 +26,8 @@ struct ring {
 
 void ring_init(struct ring *ring, size_t limit);
 void ring_free(struct ring *ring);
+/* Drops all records and their memory; numbers go on. */
+void ring_clear(struct ring *ring);
 /* Adds one record of at most RING_RECORD_LIMIT bytes. Answers false when memory could not be had: the bytes then count as dropped. */
 bool ring_add(struct ring *ring, uint32_t stream, uint64_t time_us, const void *bytes, size_t length);
 /* Calls `take` for the records after number `after`, oldest first, until it answers false. The bytes come in one or two pieces. */

@@ -154,6 +154,18 @@ static void test_model(size_t limit, uint32_t longest) {
   ring_free(&ring);
 }
 
+static void test_clear(void) {
+  struct ring ring;
+  ring_init(&ring, 4096);
+  ring_add(&ring, 1, 1, "one", 3);
+  ring_add(&ring, 1, 2, "two", 3);
+  ring_clear(&ring);
+  CHECK(ring.used == 0 && ring.capacity == 0 && ring.first == 3 && ring.next == 3 && ring.dropped_bytes == 6, "first %llu, dropped %llu",
+        (unsigned long long)ring.first, (unsigned long long)ring.dropped_bytes);
+  CHECK(ring_add(&ring, 2, 3, "three", 5) && ring.first == 3 && ring.next == 4 && ring.used == 5 + sizeof(struct record), "it goes on");
+  ring_free(&ring);
+}
+
 int main(void) {
   lengths = calloc(MODEL_RECORDS + 1000, sizeof *lengths);
   NEED(lengths);
@@ -161,6 +173,7 @@ int main(void) {
   test_growth();
   test_drop();
   test_too_large();
+  test_clear();
   test_seek();
   test_model(4096, 200);
   test_model(5003, 4000);

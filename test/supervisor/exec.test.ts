@@ -141,6 +141,21 @@ describe("in one sandbox", () => {
     await eventually("ended again", () => box.client.events.filter((event) => event.text("process") === name).length === 2);
   });
 
+  test("what all that ended wrote is held up to 64 MiB: the output that is older goes, and how it ended stays", async () => {
+    const names: string[] = [];
+    for (let index = 0; index < 3; index += 1) {
+      const { name } = await box.exec("head -c 30000000 /dev/zero", { "output-bytes": 67108864 });
+      await box.client.event("PROCESS_EXITED", name);
+      const next = async () => box.client.ask("OUTPUT", { process: name, after: 0, "max-bytes": 65536 });
+      await eventually("all of it has come", async () => (await next()).text("ended") === "1" || (await next()).name === "ERROR");
+      names.push(name);
+    }
+    const first = async (process = "") => box.client.ask("OUTPUT", { process, after: 0, "max-bytes": 65536 });
+    await eventually("the oldest is dropped", async () => (await first(names[0])).text("code") === "dropped");
+    expect((await first(names[2])).number("first")).toBe(1);
+    for (const process of names) expect((await box.client.ask("FORGET", { process })).name).toBe("DONE");
+  });
+
   test("what runs cannot be forgotten", async () => {
     const { name } = await box.exec("exec sleep 1000");
     for (const process of [name, "main"]) expect((await box.client.ask("FORGET", { process })).text("code")).toBe("running");

@@ -93,7 +93,8 @@ export const processRoutes =
           tags,
           operationId: "getProcess",
           summary: "Look at a process, or wait for its end and its output",
-          description: "`main` is the main process. What ended is known until the sandbox is deleted; the last 256 of each sandbox are.",
+          description:
+            "`main` is the main process. What ended is known until the sandbox is deleted; the last 256 of each sandbox are, and of their output 64 MiB together.",
           params: schemas.ProcessPath,
           querystring: WaitQuery,
           response: {
