@@ -214,6 +214,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   const recovery = await new Recovery(room, sandboxes.instances, new StateDirectories(config.stateDir)).run();
   logger.info({ recovery }, "recovered");
   operations.recover((row) => sandboxOperations.resumed(row));
+  await sandboxes.resumeRemovals();
   await roots.recover({ defaultRoot: config.defaultRoot });
   await runs.recover();
   info.recovered(recovery);

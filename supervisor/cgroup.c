@@ -261,6 +261,12 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup) {
   return line ? strtoull(line + 9, NULL, 10) : 0;
 }
 
+static int keep(struct cgroup *cgroup, const char *path) {
+  size_t length = strlen(path), room = sizeof cgroup->held - 1;
+  snprintf(cgroup->held, sizeof cgroup->held, "%s", path + (length > room ? length - room : 0));
+  return -1;
+}
+
 int cgroup_remove(struct cgroup *cgroup) {
   char path[PATH_MAX + 24];
   /* v2 goes last: its directory is what holds the slot. */
@@ -269,13 +275,13 @@ int cgroup_remove(struct cgroup *cgroup) {
       continue;
     cgroup_v1_path(path, cgroup, i);
     if (rmdir(path) < 0 && errno != ENOENT)
-      return -1;
+      return keep(cgroup, path);
     cgroup->v1[i] = false;
     cgroup->removed++;
   }
   v2_path(path, cgroup);
   if (rmdir(path) < 0 && errno != ENOENT)
-    return -1;
+    return keep(cgroup, path);
   cgroup_close(cgroup);
   return cgroup->removed + 1;
 }

@@ -19,6 +19,7 @@ struct cgroup {
   bool v1[3];     /* made */
   int tasks[3];   /* their `tasks` files, of cgroup_make only; -1: not open */
   int removed;    /* directories, by a removal that has more to do */
+  char held[128]; /* the end of the path of the directory that could not be removed at last */
 };
 
 /* Finds the hierarchies, makes the parent directories named `parent` and hands controllers down to them. */

@@ -29,6 +29,11 @@ void child_free(struct child *child) {
   free(child);
 }
 
+void child_let_go(struct child *child) {
+  loop_close(&child->launcher->loop, &child->control);
+  child->state = WORKING;
+}
+
 long child_slot(const struct child *child) {
   return child->order ? (long)child->order->slot_taken - 1 : (long)child->slot;
 }
@@ -115,18 +120,23 @@ static struct child *fork_child(struct launcher *launcher, struct order *order, 
     free(child);
     return NULL;
   }
-  pid_t pid = fork();
-  if (pid == 0) {
+  *child = (struct child){.next = launcher->children, .launcher = launcher, .order = order};
+  child->control = (struct watch){.fd = pair[0], .ready = child_control_ready, .owner = child};
+  /* Once it is forked nothing may fail: nobody would know of it. */
+  bool watched = loop_add(&launcher->loop, &child->control, EPOLLIN) == 0;
+  child->pid = watched ? fork() : -1;
+  if (child->pid == 0) {
     *control = pair[1];
     leave_launcher(launcher, pair[1]);
     return NULL;
   }
   int error = errno;
   close(pair[1]);
-  *child = (struct child){.next = launcher->children, .launcher = launcher, .pid = pid, .order = order};
-  child->control = (struct watch){.fd = pair[0], .ready = child_control_ready, .owner = child};
-  if (pid < 0 || loop_add(&launcher->loop, &child->control, EPOLLIN) < 0) {
-    close(pair[0]);
+  if (child->pid < 0) {
+    if (watched)
+      loop_close(&launcher->loop, &child->control);
+    else
+      close(pair[0]);
     free(child);
     errno = error;
     return NULL;

@@ -48,6 +48,8 @@ void child_control_ready(struct watch *watch, uint32_t events);
 /* Passes the frame on to whoever asked, once. */
 void child_reply(struct child *child, struct frame *frame);
 void child_free(struct child *child);
+/* A prepared one is not wanted any more: it undoes itself and is reaped. */
+void child_let_go(struct child *child);
 
 /* ---- worker.c: in the child ---- */
 _Noreturn void worker_clean(const struct host *host, int control, unsigned slot, const char *id);

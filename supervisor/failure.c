@@ -35,10 +35,15 @@ int fail(struct failure *failure, enum layer layer, const char *format, ...) {
   return result;
 }
 
+/* What no definition can bring about: the host has no more to give, or its disk fails. */
+static bool is_hosts(int error) {
+  return error == ENOMEM || error == EIO || error == EMFILE || error == ENFILE || error == EAGAIN || error == ENOSPC || error == EROFS;
+}
+
 int fail_guest(struct failure *failure, enum layer layer, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  int result = note(failure, layer, true, format, arguments);
+  int result = note(failure, layer, !is_hosts(errno), format, arguments);
   va_end(arguments);
   return result;
 }

@@ -20,7 +20,8 @@ struct failure {
 
 const char *layer_name(enum layer layer);
 
-/* Both note the present errno and answer -1, so that a step can `return fail(...)`. */
+/* Both note the present errno and answer -1, so that a step can `return fail(...)`. Of `fail_guest` the definition is at fault, unless the
+ * errno is one of the host's. */
 int fail(struct failure *failure, enum layer layer, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int fail_guest(struct failure *failure, enum layer layer, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,9 +18,27 @@ static const struct rule clean_rules[] = {{"id", RULE_ID, 0, 0, false, false}, {
                                            {"force", RULE_NUMBER, 0, 1, true, false}, {0}};
 static const struct rule remove_rules[] = {{"id", RULE_ID, 0, 0, false, false}, {0}};
 
+/* A state directory that was deleted and made anew is another one. What is ready has the old one in hand, and goes. */
+static void look_at_state(struct launcher *launcher) {
+  struct stat status;
+  struct host *host = launcher->host;
+  char path[PATH_MAX];
+  if (fstat(host->sandboxes, &status) < 0 || status.st_nlink > 0)
+    return;
+  snprintf(path, sizeof path, "%s/sandboxes", host->state_dir);
+  int anew = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (anew < 0 || dup3(anew, host->sandboxes, O_CLOEXEC) < 0)
+    log_line(50, "%s was deleted: %s", path, strerror(errno));
+  fd_close(&anew);
+  for (struct child *child = launcher->children; child; child = child->next)
+    if (child->state == READY || child->state == PREPARING)
+      child_let_go(child);
+}
+
 static void welcome(struct launcher *launcher, struct peer *peer, uint32_t request) {
   struct frame frame;
   const struct host *host = launcher->host;
+  look_at_state(launcher);
   frame_begin(&frame, WELCOME, request);
   frame_put(&frame, "pid", "%d", (int)getpid());
   frame_put(&frame, "start-ticks", "%llu", (unsigned long long)process_start_ticks(getpid()));
@@ -92,7 +112,7 @@ static void launch(struct launcher *launcher, struct peer *peer, uint32_t reques
     fail(&failure, LAYER_SUPERVISOR, "fork");
   frame_begin(&frame, ERROR, request);
   frame_put(&frame, "code", "launch-failed");
-  frame_put(&frame, "message", "%s", failure.message);
+  frame_put(&frame, "message", "%s: %s", failure.message, strerror(failure.error));
   frame_put(&frame, "layer", "%s", layer_name(failure.layer));
   frame_put(&frame, "errno", "%d", failure.error);
   frame_put(&frame, "guest", "0");
@@ -113,6 +133,22 @@ static int open_supervisor(const struct launcher *launcher, unsigned slot, const
   if (pidfd >= 0 && server_pid(launcher->host->sockets, name) != pid) /* it ended meanwhile, and its number may be another's */
     fd_close(&pidfd);
   return pidfd;
+}
+
+/* Cgroups go last, and only then does their slot become another's: nothing is left of whoever had it before. */
+static bool is_anothers(const struct launcher *launcher, unsigned slot, const char *id) {
+  for (const struct child *child = launcher->children; child; child = child->next)
+    if (child->state != WORKING && child_slot(child) == (long)slot)
+      return strcmp(child->id, id) != 0;
+  return false;
+}
+
+static void tell_gone(struct peer *peer, uint32_t request) {
+  struct frame frame;
+  frame_begin(&frame, CLEANED, request);
+  frame_put(&frame, "complete", "1");
+  frame_end(&frame);
+  peer_send(peer, &frame);
 }
 
 static void ask_worker(struct launcher *launcher, struct peer *peer, uint32_t request, long slot, const char *id) {
@@ -138,6 +174,8 @@ void launcher_handle(struct server *server, struct peer *peer, const struct wire
   else if (header->type == END && fields_check(fields, no_rules, error)) {
     peer_done(peer, header->request);
     launcher->ending = true;
+  } else if (header->type == CLEAN && fields_check(fields, clean_rules, error) && is_anothers(launcher, slot, id)) {
+    tell_gone(peer, header->request);
   } else if (header->type == CLEAN && fields_check(fields, clean_rules, error)) {
     int supervisor = open_supervisor(launcher, slot, id);
     if (supervisor >= 0 && fields_number(fields, "force", 0))

@@ -62,8 +62,7 @@ static void drop_surplus(struct launcher *launcher) {
   unsigned ready = launcher_count(launcher, READY);
   for (struct child *child = launcher->children; child && ready > launcher->host->ready_target; child = child->next)
     if (child->state == READY && child->control.fd >= 0) {
-      loop_close(&launcher->loop, &child->control); /* it undoes itself and is reaped */
-      child->state = WORKING;
+      child_let_go(child);
       ready--;
     }
 }

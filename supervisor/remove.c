@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,7 +75,8 @@ static int up(struct walk *walk) {
   return result;
 }
 
-/* Removes what can be removed at once. Answers 1 with the name of a directory to go down into, 0 when it is empty, -1 on error. */
+/* Removes what can be removed at once. Answers 1 with the name of a directory to go down into, 0 when it is empty, -1 on error, then with
+ * the name of what is in the way. */
 static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
   int copy = open_directory(walk->directory, ".");
   DIR *directory = copy < 0 ? NULL : fdopendir(copy);
@@ -88,6 +90,7 @@ static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
     struct stat status;
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
+    memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
     if (fstatat(walk->directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
       result = -1;
       break;
@@ -100,7 +103,6 @@ static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
         continue;
       }
       result = errno == ENOTEMPTY || errno == EEXIST ? 1 : -1;
-      memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
       continue;
     }
     result = unlinkat(walk->directory, entry->d_name, 0);
@@ -114,9 +116,22 @@ static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
   return result;
 }
 
+/* The names come from inside a sandbox. The end of a path tells more than its beginning. */
+static void name_left(struct walk *walk, const char *top, const char *below) {
+  char *left = walk->removed->left;
+  size_t room = sizeof walk->removed->left, at = 0;
+  const char *names[3] = {walk->depth > 1 ? "..." : top, walk->depth ? walk->levels[walk->depth - 1].name : NULL, below[0] ? below : NULL};
+  for (int i = 0; i < 3; i++)
+    if (names[i])
+      at += (size_t)snprintf(left + at, at < room ? room - at : 0, "%s%.80s", i ? "/" : "", names[i]);
+  for (char *c = left; *c; c++)
+    if (*c < ' ' || *c > '~')
+      *c = '?';
+}
+
 int remove_tree(int parent, const char *name, struct removed *removed) {
   struct stat status;
-  char below[NAME_MAX + 1];
+  char below[NAME_MAX + 1] = "";
   struct walk walk = {.removed = removed};
   *removed = (struct removed){0};
   walk.directory = open_directory(parent, name);
@@ -136,6 +151,8 @@ int remove_tree(int parent, const char *name, struct removed *removed) {
       break;
   }
   int error = errno;
+  if (result < 0)
+    name_left(&walk, name, below);
   close(walk.directory);
   while (walk.depth > 0)
     free(walk.levels[--walk.depth].name);

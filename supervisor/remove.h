@@ -7,6 +7,7 @@
 struct removed {
   uint64_t files; /* directory entries, directories included */
   uint64_t bytes; /* that were allocated on disk */
+  char left[256]; /* after a failure: the path of what is in the way, its end; what is not printable ASCII is '?' */
 };
 
 /* `name` in the directory `parent`. Answers 0 also where it was not there; -1 with errno otherwise (EXDEV: a mount lies below). */

@@ -2,6 +2,7 @@
 #include "supervisor.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void report_ending(struct frame *frame, const struct supervisor *supervisor) {
   ending_put(frame, &supervisor->main.ending);
@@ -15,9 +16,15 @@ void report_receipt(struct frame *frame, const struct supervisor *supervisor) {
   frame_put(frame, "mounts", "%d", supervisor->mounts);
   frame_put(frame, "milliseconds", "%llu", (unsigned long long)(until - supervisor->ordered_us + 500) / 1000);
   frame_put(frame, "complete", "%d", complete);
-  if (!complete)
-    frame_put(frame, "remaining", "cgroup %u: %d processes%s", supervisor->instance.cgroup.slot, cgroup_count(&supervisor->instance.cgroup),
-              supervisor->disk_held ? "; the disk image is held" : "");
+  if (complete)
+    return;
+  int processes = cgroup_count(&supervisor->instance.cgroup);
+  if (processes > 0)
+    frame_put(frame, "remaining", "%d processes in the cgroup %s/%u", processes, supervisor->instance.host->cgroup_parent, supervisor->instance.cgroup.slot);
+  else if (supervisor->disk_held)
+    frame_put(frame, "remaining", "the disk image is held");
+  else
+    frame_put(frame, "remaining", "the cgroup %s: %s", supervisor->instance.cgroup.held, strerror(supervisor->held_errno));
 }
 
 static void put_limits(struct frame *frame, const struct definition *definition) {

@@ -110,7 +110,7 @@ static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, 
   int error = errno;
   unlinkat(host->sockets, supervisor->socket_name, 0);
   if (result < 0) {
-    frame_error(&frame, request, "failed", "the files are not removed: %s", strerror(error));
+    frame_error(&frame, request, "failed", "the files are not removed: %s: %s", removed.left, strerror(error));
   } else {
     frame_begin(&frame, DONE, request);
     frame_put(&frame, "files", "%llu", (unsigned long long)removed.files);

@@ -62,8 +62,9 @@ void supervisor_kill(struct supervisor *supervisor) {
   int killed = cgroup_count(&instance->cgroup);
   supervisor->killed = killed > 0 ? killed : 0;
   supervisor->mounts = supervisor->instance.isolate & NS_BIT(NS_MNT) ? count_mounts(instance->shell) : 0;
+  supervisor->killed_us = now_us();
   supervisor->retry_us = RETRY_FIRST_US;
-  supervisor->retry_at_us = now_us() + supervisor->retry_us;
+  supervisor->retry_at_us = supervisor->killed_us + supervisor->retry_us;
   if (cgroup_kill(&instance->cgroup) < 0)
     log_line(50, "sandbox %s: cgroup.kill: %s", supervisor->id, strerror(errno));
   disk_close(&instance->disk); /* before the last process ends: who lets go last writes back what is dirty, and that takes its time */
@@ -122,6 +123,7 @@ static void finish(struct supervisor *supervisor) {
     tell_event(supervisor, GONE, report_receipt);
     return;
   }
+  supervisor->held_errno = errno;
   if (now_us() < supervisor->retry_at_us)
     return;
   if (!empty) {
@@ -130,7 +132,7 @@ static void finish(struct supervisor *supervisor) {
   }
   supervisor->retry_us = supervisor->retry_us * 2 < RETRY_LAST_US ? supervisor->retry_us * 2 : RETRY_LAST_US;
   supervisor->retry_at_us = now_us() + supervisor->retry_us;
-  if (!supervisor->told_incomplete && now_us() - supervisor->ordered_us > REPORT_AFTER_US) {
+  if (!supervisor->told_incomplete && now_us() - supervisor->killed_us > REPORT_AFTER_US) {
     supervisor->told_incomplete = true;
     tell_event(supervisor, GONE, report_receipt);
   }

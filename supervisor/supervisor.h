@@ -19,10 +19,11 @@ struct supervisor {
   bool init, frozen;
   enum { RUNNING, ENDED, GONE_STATE } state;
   uint64_t kill_at_us;             /* the end of STOP's grace; 0: none */
-  uint64_t ordered_us, gone_us;    /* when the end was ordered or seen, and when it was complete */
+  uint64_t ordered_us, killed_us, gone_us; /* when the end was ordered or seen, when all was killed, and when it was complete */
   uint64_t retry_at_us, retry_us;  /* 0: nothing to try again */
   bool told_incomplete, disk_held;
   int killed, mounts, cgroups;
+  int held_errno;                  /* why a cgroup could not be removed */
   uint64_t oom_kills;              /* the cgroup's count, when it was last read */
   uint64_t oom_kills_untold, oom_kills_at_us; /* how many of these were nobody's end yet; when the count was last seen to have grown */
 };

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CLEAN_DEADLINE_MS 10000
+#define CLEAN_DEADLINE_MS 2000 /* who asked tries again */
 
-static void reply_gone(int control, unsigned slot, int killed, int cgroups, bool disk_held, uint64_t begun_us) {
+static void reply_gone(int control, unsigned slot, int killed, int cgroups, bool disk_held, const char *held, uint64_t begun_us) {
   struct frame frame;
   frame_begin(&frame, CLEANED, 1);
   frame_put(&frame, "killed", "%d", killed);
@@ -21,7 +21,7 @@ static void reply_gone(int control, unsigned slot, int killed, int cgroups, bool
   if (disk_held)
     frame_put(&frame, "remaining", "the disk image is held");
   else if (cgroups < 0)
-    frame_put(&frame, "remaining", "cgroup %u: %s", slot, strerror(errno));
+    frame_put(&frame, "remaining", "%s: %s", held, strerror(errno));
   frame_end(&frame);
   control_send(control, CONTROL_REPLY, slot, &frame);
 }
@@ -32,19 +32,21 @@ void worker_clean(const struct host *host, int control, unsigned slot, const cha
   char socket_name[80];
   uint64_t begun = now_us();
   bool exists = cgroup_open(&cgroup, &host->cgroups, slot) == 0, disk_held = false;
-  int killed = exists ? cgroup_count(&cgroup) : 0, cgroups = 0;
+  int killed = exists ? cgroup_count(&cgroup) : 0, cgroups = 0, error = 0;
   for (int tries = 0; tries < CLEAN_DEADLINE_MS; tries++) {
     disk_held = !disk_released(host->sandboxes, id);
     cgroups = disk_held ? -1 : exists ? cgroup_remove(&cgroup) : 0;
     if (cgroups >= 0)
       break;
+    error = errno;
     if (exists)
       cgroup_kill(&cgroup);
     usleep(1000);
   }
   snprintf(socket_name, sizeof socket_name, "%s.sock", id);
   unlinkat(host->sockets, socket_name, 0);
-  reply_gone(control, slot, killed > 0 ? killed : 0, cgroups, disk_held, begun);
+  errno = error;
+  reply_gone(control, slot, killed > 0 ? killed : 0, cgroups, disk_held, cgroup.held, begun);
   _exit(0);
 }
 
@@ -52,7 +54,7 @@ void worker_remove(const struct host *host, int control, const char *id) {
   struct removed removed;
   struct frame frame;
   if (remove_tree(host->sandboxes, id, &removed) < 0) {
-    frame_error(&frame, 1, "failed", "%s", strerror(errno));
+    frame_error(&frame, 1, "failed", "%s: %s", removed.left, strerror(errno));
   } else {
     frame_begin(&frame, REMOVED, 1);
     frame_put(&frame, "files", "%llu", (unsigned long long)removed.files);

@@ -57,6 +57,8 @@ export type ErrorCode =
   | "path-on-other-mount"
   | "file-permission"
   | "no-space"
+  | "storage-failed"
+  | "host-exhausted"
   | "range-not-satisfiable"
   | "archive-invalid"
   | "archive-too-large"
@@ -69,6 +71,7 @@ export type ErrorCode =
   | "host-not-ready"
   | "launcher-unavailable"
   | "deadline-exceeded"
+  | "teardown-incomplete"
   | "shutting-down"
   | "internal";
 

@@ -1,20 +1,16 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
-import type { Attached, Exit, Gone, Instance, SandboxRow, SupervisorListener } from "./ports.ts";
+import type { Attached, Exit, Gone, SandboxRow, SupervisorListener } from "./ports.ts";
 import type { ProcessExit, ReportedProcess } from "./process.ts";
-import type { Receipt } from "./receipt.ts";
 import { reconcileLimits } from "./redefinitions.ts";
-import { exitReport, isoTime } from "./reports.ts";
+import { exitReport } from "./reports.ts";
+import { untilDone } from "./retries.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
-
-/** How often the cleaning up after a lost supervisor is tried, and the milliseconds in between. */
-const cleanAttempts = 20;
-const cleanPause = 100;
+import { hold, isHeld, receiptOf } from "./teardowns.ts";
 
 /** Follows what the supervisors say about running sandboxes, and stores it. */
 export class Instances implements SupervisorListener {
   readonly #room: SandboxRoom;
-  readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #waiting = new Map<string, Set<(isEnded: boolean) => void>>();
   readonly #releasing = new Map<string, Promise<void>>();
   readonly #recovering = new Set<string>();
   /** Whoever deletes a sandbox releases its supervisor after the row is gone; until then nothing is released here. */
@@ -30,10 +26,10 @@ export class Instances implements SupervisorListener {
   /** Attaches in the background to a sandbox that was just launched, once whoever asked for it is answered. */
   follow(id: string): void {
     setImmediate(() => {
-      this.#room.supervisors.attach(id).then(
-        (attached) => this.#guard(id, () => this.apply(id, attached)),
-        (error: Error) => this.lost(id, error.message),
-      );
+      this.#room.supervisors
+        .attach(id)
+        .then((attached) => this.apply(id, attached))
+        .catch((error: Error) => this.lost(id, error.message));
     });
   }
 
@@ -85,30 +81,40 @@ export class Instances implements SupervisorListener {
       return;
     }
     if (!gone.complete) {
-      this.#room.log.error({ sandbox: id, remaining: gone.remaining }, "a teardown is not complete; the supervisor goes on trying");
-      if (maybeAlive(row.state))
-        enter(this.#room, row, row.state, { message: `not removed yet: ${gone.remaining.join(", ")}` }, { remaining: gone.remaining });
+      if (maybeAlive(row.state)) hold(this.#room, row, receiptOf(row, row.reason ?? row.exit?.reason ?? "stopped-by-user", gone));
+      this.#settle(id, false);
       return;
     }
     const outcome = lifecycle[row.state].gone;
+    // The exit came before, and could not be stored: both are asked for again.
+    if (outcome.act === "to" && row.exit === null) {
+      this.lost(id, "its exit is not stored yet");
+      return;
+    }
     if (outcome.act === "to") {
       const reason = row.reason ?? row.exit?.reason ?? "stopped-by-user";
       const receipt = receiptOf(row, reason, gone);
-      enter(this.#room, row, outcome.state, { reason, receipt, instance: null, bootId: null, stopBy: null }, { receipt });
+      const message = !isHeld(row) ? row.message : row.exit === null ? null : describe(row.exit);
+      enter(this.#room, row, outcome.state, { reason, message, receipt, instance: null, bootId: null, stopBy: null }, { receipt });
     }
     if (this.#claimed.has(id)) this.#settle(id);
     else this.#release(id);
   }
 
+  /** Its supervisor hung up, or what it said could not be stored: finds out and stores what is so, however often that has to be tried. */
   lost(id: string, message: string): void {
     if (this.#recovering.has(id)) return;
     this.#recovering.add(id);
-    this.#findAgain(id, message)
-      .catch((error: unknown) => this.#room.log.error({ sandbox: id, err: error }, "a lost sandbox could not be cleaned up"))
-      .finally(() => this.#recovering.delete(id));
+    void untilDone(
+      () => this.#settleLost(id, message),
+      (error) => this.#room.log.warn({ sandbox: id, err: error }, "a lost sandbox is not settled yet; it is tried again"),
+    ).finally(() => this.#recovering.delete(id));
   }
 
-  /** Waits until nothing of the sandbox is alive and its supervisor is released; false when that took longer than `milliseconds`. */
+  /**
+   * Waits until nothing of the sandbox is alive and its supervisor is released; false when that took longer than `milliseconds`, or the
+   * supervisor says that something is in its way.
+   */
   async ended(id: string, milliseconds: number): Promise<boolean> {
     const row = this.#room.store.get(id);
     const releasing = this.#releasing.get(id);
@@ -120,9 +126,9 @@ export class Instances implements SupervisorListener {
         waiters.delete(wake);
         resolve(false);
       }, milliseconds);
-      const wake = () => {
+      const wake = (isEnded: boolean) => {
         clearTimeout(timer);
-        resolve(true);
+        resolve(isEnded);
       };
       waiters.add(wake);
     });
@@ -147,16 +153,27 @@ export class Instances implements SupervisorListener {
     this.#claimed.delete(id);
   }
 
-  /** Removes what is left of a sandbox that no supervisor guards any more, and stores that it failed. */
-  async clean(row: SandboxRow, reason: "supervisor-lost" | "launch-failed", message: string, force = false): Promise<void> {
+  /**
+   * Removes what is left of a sandbox that no supervisor guards any more, and stores that it failed. False where something could not be
+   * removed: the sandbox is `stopping` then and says what, and the caller has to try again.
+   */
+  async clean(row: SandboxRow, reason: "supervisor-lost" | "launch-failed", message: string, force = false): Promise<boolean> {
     const gone = row.instance === null ? null : await this.#room.launcher.clean(row.id, row.instance.slot, force);
     const now = this.#room.store.get(row.id);
-    if (now === null || !maybeAlive(now.state)) return this.#settle(row.id);
-    const receipt = gone && receiptOf(now, reason, gone);
+    if (now === null || !maybeAlive(now.state)) {
+      this.#settle(row.id);
+      return true;
+    }
+    const receipt = gone && receiptOf(now, reason, gone, now.receipt);
+    if (receipt?.complete === false) {
+      hold(this.#room, now, receipt);
+      return false;
+    }
     enter(this.#room, now, "failed", { reason, message, receipt, instance: null, bootId: null, stopBy: null }, { receipt });
     this.#room.records.over(row.id);
     await this.#room.persistence.durable();
     this.#settle(row.id);
+    return true;
   }
 
   /** After an end by itself nobody waits for the teardown; its deadline is watched here. */
@@ -166,27 +183,24 @@ export class Instances implements SupervisorListener {
     });
   }
 
-  async #findAgain(id: string, message: string): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      const row = this.#room.store.get(id);
-      if (row === null || lifecycle[row.state].lost.act === "ignore") return this.#settle(id);
-      let attached: Attached;
-      try {
-        attached = await this.#room.supervisors.attach(id);
-      } catch (error) {
-        this.#room.log.warn({ sandbox: id, attempt, err: error }, "a supervisor is lost; cleaning up after it");
-        try {
-          return await this.clean(row, "supervisor-lost", `the supervisor is gone: ${message}`);
-        } catch (refusal) {
-          // One that is on its way out hangs up before it is dead, and is taken for alive; or the launcher is just being replaced.
-          if (attempt === cleanAttempts) throw refusal;
-        }
-        await sleep(cleanPause, null, { ref: false });
-        continue;
-      }
-      this.#room.log.info({ sandbox: id }, "found the supervisor again");
-      return this.apply(id, attached);
+  /** False where it has to be tried again. */
+  async #settleLost(id: string, message: string): Promise<boolean> {
+    const row = this.#room.store.get(id);
+    if (row === null || lifecycle[row.state].lost.act === "ignore") {
+      this.#settle(id);
+      return true;
     }
+    let attached: Attached;
+    try {
+      attached = await this.#room.supervisors.attach(id);
+    } catch (error) {
+      this.#room.log.warn({ sandbox: id, err: error }, "a supervisor is lost; cleaning up after it");
+      // One that is on its way out hangs up before it is dead, and is taken for alive; or the launcher is just being replaced.
+      return this.clean(row, "supervisor-lost", `the supervisor is gone: ${message}`);
+    }
+    this.#room.log.info({ sandbox: id }, "found the supervisor again");
+    this.apply(id, attached);
+    return true;
   }
 
   #release(id: string): void {
@@ -204,7 +218,7 @@ export class Instances implements SupervisorListener {
     this.#releasing.set(id, work());
   }
 
-  #waiters(id: string): Set<() => void> {
+  #waiters(id: string): Set<(isEnded: boolean) => void> {
     let waiters = this.#waiting.get(id);
     if (waiters === undefined) {
       waiters = new Set();
@@ -213,18 +227,10 @@ export class Instances implements SupervisorListener {
     return waiters;
   }
 
-  #settle(id: string): void {
+  #settle(id: string, isEnded = true): void {
     const waiters = this.#waiting.get(id);
     this.#waiting.delete(id);
-    for (const wake of waiters ?? []) wake();
-  }
-
-  #guard(id: string, work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#room.log.error({ sandbox: id, err: error }, "what a supervisor said could not be stored");
-    }
+    for (const wake of waiters ?? []) wake(isEnded);
   }
 }
 
@@ -233,22 +239,3 @@ const describe = (exit: Exit): string => {
   if (exit.reason === "signaled") return `the main process was ended by ${exit.signal}`;
   return "the main process was killed because the memory limit was reached";
 };
-
-const endedNamespaces = (instance: Instance | null): Receipt["namespaces"] =>
-  Object.fromEntries((instance?.isolated ?? []).map((type) => [type, instance?.inodes[type] ?? 0]));
-
-export const receiptOf = (row: SandboxRow, reason: string, gone: Gone): Receipt => ({
-  id: row.id,
-  name: row.name,
-  reason,
-  processes: gone.killed,
-  mounts: gone.mounts,
-  cgroups: gone.cgroups,
-  namespaces: endedNamespaces(row.instance),
-  files: 0,
-  bytes: 0,
-  durationMs: gone.milliseconds,
-  complete: gone.complete,
-  remaining: gone.remaining,
-  at: isoTime(Date.now()),
-});

@@ -6,7 +6,7 @@ export const states = ["created", "starting", "running", "paused", "stopping", "
 export type State = (typeof states)[number];
 
 export const verbs = ["start", "stop", "kill", "pause", "resume", "delete"] as const;
-export const facts = ["started", "launch-failed", "exited", "gone", "lost", "rebooted", "deadline", "given-up"] as const;
+export const facts = ["started", "launch-failed", "exited", "gone", "lost", "rebooted", "deadline", "given-up", "held"] as const;
 export type LifecycleEvent = (typeof verbs)[number] | (typeof facts)[number];
 
 /**
@@ -52,6 +52,8 @@ const atRest = (state: State): Record<LifecycleEvent, Outcome> => ({
   deadline: ignore,
   // Its restarts are used up.
   "given-up": state === "stopped" ? to("failed") : ignore,
+  // Something of it cannot be removed yet: here its files.
+  held: to("stopping"),
 });
 
 export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, Outcome>>>> = {
@@ -71,6 +73,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     rebooted: to("failed"),
     deadline: to("failed"),
     "given-up": ignore,
+    held: to("stopping"),
   },
   running: {
     start: stay,
@@ -87,6 +90,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     rebooted: to("failed"),
     deadline: ignore,
     "given-up": ignore,
+    held: to("stopping"),
   },
   paused: {
     start: refuse("the sandbox is paused; resume it"),
@@ -103,6 +107,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     rebooted: to("failed"),
     deadline: ignore,
     "given-up": ignore,
+    held: to("stopping"),
   },
   stopping: {
     start: refuse("the sandbox is stopping; start it when it has stopped"),
@@ -119,6 +124,7 @@ export const lifecycle: Readonly<Record<State, Readonly<Record<LifecycleEvent, O
     rebooted: to("failed"),
     deadline: to("failed"),
     "given-up": ignore,
+    held: to("stopping"),
   },
   stopped: atRest("stopped"),
   failed: atRest("failed"),

@@ -147,6 +147,8 @@ export interface SandboxStore {
   list(filter: SandboxFilter): SandboxRow[];
   /** Rows that may have something alive: starting, running, paused, stopping. */
   alive(): SandboxRow[];
+  /** Rows of which nothing is alive and whose deletion has begun. */
+  deleting(): SandboxRow[];
   ids(): string[];
   usersOfRoot(rootId: string): { id: string; name: string }[];
   countByState(): Record<string, number>;

@@ -43,20 +43,29 @@ export class Recovery {
     const began = performance.now();
     const sockets = new Set(await this.#room.supervisors.sockets());
     const rows = this.#room.store.alive();
-    for (const row of rows) await this.#attempt(row.id, () => this.#recover(row, sockets.has(row.id)));
+    for (const row of rows)
+      await this.#attempt(
+        row.id,
+        () => this.#recover(row, sockets.has(row.id)),
+        () => this.#instances.lost(row.id, "no supervisor answered when the daemon started"),
+      );
     const alive = new Set(rows.map(({ id }) => id));
     for (const id of sockets) if (!alive.has(id)) await this.#attempt(id, () => this.#stopOrphan(id));
     await this.#removeDirectories();
     this.#report.milliseconds = Math.round(performance.now() - began);
-    this.#room.events.append("daemon.recovered", "daemon", { ...this.#report });
-    await this.#room.persistence.durable();
+    await this.#attempt("daemon", async () => {
+      this.#room.events.append("daemon.recovered", "daemon", { ...this.#report });
+      await this.#room.persistence.durable();
+    });
     return this.#report;
   }
 
-  async #attempt(id: string, work: () => Promise<void>): Promise<void> {
+  /** A start comes to its end on a full disk, too. @param otherwise what is done where the work fails */
+  async #attempt(id: string, work: () => Promise<void>, otherwise = () => {}): Promise<void> {
     try {
       await work();
     } catch (error) {
+      otherwise();
       this.#report.problems.push(`${id}: ${(error as Error).message}`);
       this.#room.log.error({ sandbox: id, err: error }, "the recovery of a sandbox failed");
     }
@@ -64,6 +73,7 @@ export class Recovery {
 
   async #recover(row: SandboxRow, hasSocket: boolean): Promise<void> {
     if (row.bootId !== null && row.bootId !== this.#room.bootId) return this.#rebooted(row);
+    if (row.state === "stopping" && row.instance === null) return; // its deletion is gone on with
     const attached = hasSocket ? await this.#room.supervisors.attach(row.id).catch(() => null) : null;
     if (attached?.hold === true) await endUnknown(this.#room.supervisors, row.id, 0);
     else if (attached !== null) return this.#adopt(row, attached);
@@ -73,7 +83,8 @@ export class Recovery {
       enter(this.#room, row, "failed", { reason: "launch-failed", message: "the daemon ended during the launch" });
       return;
     }
-    await this.#instances.clean(row, "supervisor-lost", "no supervisor answered when the daemon started");
+    if (!(await this.#instances.clean(row, "supervisor-lost", "no supervisor answered when the daemon started")))
+      throw new Error(this.#room.store.get(row.id)?.message ?? "not removed yet");
   }
 
   /** Namespaces, processes and cgroups of an earlier boot are gone; only the files are left. */
@@ -98,7 +109,9 @@ export class Recovery {
     this.#instances.apply(row.id, attached);
     // The order to stop may not have been given before the daemon died; where it was, a second one can only shorten the grace.
     if (row.state === "stopping" && attached.state === "running") {
-      void endInstance(this.#room, this.#instances, row.id, Math.max(0, (row.stopBy ?? 0) - Date.now()));
+      endInstance(this.#room, this.#instances, row.id, Math.max(0, (row.stopBy ?? 0) - Date.now())).catch((error: unknown) =>
+        this.#room.log.warn({ sandbox: row.id, err: error }, "an end that a former daemon began is not complete"),
+      );
     }
     if (attached.state === "gone") await this.#instances.ended(row.id, deadlines.stopping ?? 0);
   }

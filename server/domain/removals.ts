@@ -6,12 +6,16 @@ import { lifecycle, maybeAlive } from "./lifecycle.ts";
 import type { RemovedFiles, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
+import { untilDone } from "./retries.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
+import { hold, incomplete } from "./teardowns.ts";
 
 /** How often a launcher is asked to remove files, and the milliseconds in between. */
 const removeAttempts = 20;
 const removePause = 100;
+/** How long a start of the daemon waits for deletions that it goes on with. */
+const resumeMilliseconds = 500;
 
 /** Deletes sandboxes, whatever state they are in. */
 export class Removals {
@@ -19,6 +23,7 @@ export class Removals {
   readonly #instances: Instances;
   readonly #launches: Launches;
   readonly #running = new Map<string, Promise<Receipt>>();
+  readonly #goingOn = new Set<string>();
 
   constructor(room: SandboxRoom, instances: Instances, launches: Launches) {
     this.#room = room;
@@ -44,6 +49,12 @@ export class Removals {
     return removal;
   }
 
+  /** Goes on with what a former daemon began; resolves when that is done, or takes longer. */
+  async resume(): Promise<void> {
+    const begun = this.#room.store.deleting().map(({ id }) => this.#goOn(id));
+    if (begun.length > 0) await Promise.race([Promise.all(begun), sleep(resumeMilliseconds, null, { ref: false })]);
+  }
+
   /** Takes back a sandbox that was never answered: its row and its files. */
   async forget(id: string): Promise<void> {
     if (this.#room.store.get(id) === null) return;
@@ -51,7 +62,11 @@ export class Removals {
       this.#room.store.remove(id);
       this.#room.events.append("sandbox.deleted", id, { reason: "launch-failed" });
     });
-    await Promise.all([this.#room.persistence.durable(), this.#removeFiles(id)]);
+    const [removed] = await Promise.allSettled([this.#removeFiles(id), this.#room.persistence.durable()]);
+    if (removed.status === "rejected") {
+      const again = () => this.#removeFiles(id).then(() => true);
+      void untilDone(again, (error) => this.#warn(id, error));
+    }
   }
 
   async #remove(id: string, cause: Receipt["reason"]): Promise<Receipt> {
@@ -59,41 +74,62 @@ export class Removals {
     await this.#launches.current(id)?.catch(() => {});
     await this.#instances.released(id);
     const before = need(this.#room, id);
-    const ran = maybeAlive(before.state);
+    const ran = maybeAlive(before.state) && before.instance !== null;
     if (ran) {
       this.#instances.claim(id);
       const outcome = lifecycle[before.state].delete;
       if (outcome.act === "to") enter(this.#room, before, outcome.state, { reason: "stopped-by-user", message: null, stopBy: Date.now() });
       else if (before.stopBy === null) enter(this.#room, before, before.state, { stopBy: Date.now() });
-      await endInstance(this.#room, this.#instances, id, 0);
+      await endInstance(this.#room, this.#instances, id, 0).catch((error: Error) => {
+        void this.#goOn(id);
+        throw error;
+      });
     }
     const row = need(this.#room, id);
     const receipt = this.#receipt(row, ran, cause);
+    // Nothing of it is alive. From here on it is deleted to its end, by the next daemon if need be, which knows it by this receipt.
+    const remaining = row.receipt?.complete === false ? row.receipt.remaining : ["files"];
+    this.#room.store.update({ ...row, receipt: { ...receipt, complete: false, remaining } });
+    const files = await this.#removeAll(id, ran).catch((error: Error) => {
+      hold(this.#room, row, { ...receipt, complete: false, remaining: [`files: ${error.message}`] }, row.reason);
+      void this.#goOn(id);
+      throw incomplete(need(this.#room, id));
+    });
+    const done: Receipt = { ...receipt, ...files, durationMs: Math.round(performance.now() - began), at: isoTime(Date.now()) };
     this.#room.persistence.transaction(() => {
       this.#room.store.remove(id);
-      this.#room.events.append("sandbox.deleted", id, { name: row.name, receipt });
+      this.#room.events.append("sandbox.deleted", id, { name: row.name, receipt: done });
     });
-    const [files] = await Promise.all([this.#removeAll(id, ran), this.#room.persistence.durable()]);
-    const left = files === null ? ["files"] : [];
-    return {
-      ...receipt,
-      files: files?.files ?? 0,
-      bytes: files?.bytes ?? 0,
-      durationMs: Math.round(performance.now() - began),
-      complete: receipt.complete && left.length === 0,
-      remaining: [...receipt.remaining, ...left],
-      at: isoTime(Date.now()),
+    await this.#room.persistence.durable();
+    return done;
+  }
+
+  /** Deletes it, however often that has to be tried. */
+  async #goOn(id: string): Promise<void> {
+    if (this.#goingOn.has(id)) return;
+    this.#goingOn.add(id);
+    const again = async () => {
+      if (this.#room.store.get(id) !== null) await this.remove(id);
+      return true;
     };
+    await untilDone(again, (error) => this.#warn(id, error));
+    this.#goingOn.delete(id);
+  }
+
+  #warn(id: string, error: unknown): void {
+    this.#room.log.warn({ sandbox: id, err: error }, "a deleted sandbox is not removed yet; it is tried again");
   }
 
   #receipt(row: SandboxRow, ran: boolean, reason: Receipt["reason"]): Receipt {
-    const nothing = { processes: 0, mounts: 0, cgroups: 0, namespaces: {}, complete: true, remaining: [] };
-    const torn = ran && row.receipt !== null ? row.receipt : nothing;
-    return { ...torn, id: row.id, name: row.name, reason, files: 0, bytes: 0, durationMs: 0, at: isoTime(Date.now()) };
+    const nothing = { processes: 0, mounts: 0, cgroups: 0, namespaces: {} };
+    // Of a deletion that is gone on with, the counts of its first part stand.
+    const torn = row.receipt !== null && (ran || !row.receipt.complete) ? row.receipt : nothing;
+    const removed = { files: 0, bytes: 0, durationMs: 0, complete: true, remaining: [], at: isoTime(Date.now()) };
+    return { ...torn, id: row.id, name: row.name, reason, ...removed };
   }
 
   /** The supervisor that is released takes the files along; where there is none, or it failed, the launcher removes them. */
-  async #removeAll(id: string, ran: boolean): Promise<RemovedFiles | null> {
+  async #removeAll(id: string, ran: boolean): Promise<RemovedFiles> {
     try {
       const removed = ran ? await this.#room.supervisors.releaseAndRemove(id) : null;
       if (removed !== null) return removed;
@@ -103,21 +139,15 @@ export class Removals {
     return this.#removeFiles(id);
   }
 
-  /**
-   * A launcher that is just being replaced is asked again. Null when they could not be removed: the row is gone by then, and the next start
-   * of the daemon sweeps what is left.
-   */
-  async #removeFiles(id: string): Promise<RemovedFiles | null> {
+  /** A launcher that is just being replaced is asked again. @throws Error naming what could not be removed */
+  async #removeFiles(id: string): Promise<RemovedFiles> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#room.launcher.remove(id);
       } catch (error) {
         const isReplaced = error instanceof DomainError && error.code === "launcher-unavailable";
-        if (isReplaced && attempt < removeAttempts) await sleep(removePause, null, { ref: false });
-        else {
-          this.#room.log.error({ sandbox: id, err: error }, "the files of a deleted sandbox could not be removed");
-          return null;
-        }
+        if (!isReplaced || attempt === removeAttempts) throw error;
+        await sleep(removePause, null, { ref: false });
       }
     }
   }

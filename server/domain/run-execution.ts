@@ -193,11 +193,10 @@ const costOf = (exit: ProcessExitReport, before: Cost | null, after: Cost | null
 /** Both are whole microseconds, and so is what lies between; the kernel's split of a time into two may go back a little. */
 const since = (before: number, after: number): number => Math.max(0, Math.round((after - before) * 1e6) / 1e6);
 
-/** Removes the sandbox, unless somebody else did. What cannot be removed now is told in the log, and swept at the next start. */
+/** Removes the sandbox, unless somebody else did. What cannot be removed now is told in the log, and its removal goes on. */
 export const removed = async ({ sandboxes, log }: Pick<RunRooms, "sandboxes" | "log">, sandbox: string): Promise<void> => {
   try {
-    const { complete, remaining } = await sandboxes.remove(sandbox);
-    if (!complete) log.error({ sandbox, remaining }, "the sandbox of a run was not removed whole");
+    await sandboxes.remove(sandbox);
   } catch (error) {
     if (error instanceof DomainError && error.code === "sandbox-not-found") return;
     log.error({ sandbox, err: error }, "the sandbox of a run could not be removed");

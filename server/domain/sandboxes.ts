@@ -86,7 +86,10 @@ export class Sandboxes {
     };
     if (start === false) {
       insert();
-      await this.#room.persistence.durable();
+      await this.#room.persistence.durable().catch(async (error: Error) => {
+        await this.#removals.forget(id).catch(() => {});
+        throw error;
+      });
       return reportFor(this.#room, row);
     }
     const orderFor = start === "held" ? heldOrderOf : orderOf;
@@ -181,6 +184,11 @@ export class Sandboxes {
   /** Ends what runs, removes files and row. Accepted in every state; who asks while it is under way gets the same receipt. */
   remove(nameOrId: string): Promise<Receipt> {
     return this.#removals.remove(need(this.#room, nameOrId).id);
+  }
+
+  /** Goes on with the deletions that a former daemon began. */
+  resumeRemovals(): Promise<void> {
+    return this.#removals.resume();
   }
 
   /** What the last stop or end removed. @throws DomainError `not-found` where nothing has been torn down yet */

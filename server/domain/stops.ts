@@ -3,6 +3,10 @@ import type { Launches } from "./launches.ts";
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
 import type { SandboxRow } from "./ports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
+import { incomplete, isHeld } from "./teardowns.ts";
+
+/** How long an end is waited for that was found to be incomplete before. */
+const heldMilliseconds = 1_000;
 
 /** Ends running sandboxes, with grace or at once, and waits until nothing of them is left. */
 export class Stops {
@@ -16,12 +20,16 @@ export class Stops {
     this.#launches = launches;
   }
 
-  /** Gives the row at rest. A sandbox that does not run is given as it is; one that is starting is first awaited. */
+  /**
+   * Gives the row at rest. A sandbox that does not run is given as it is; one that is starting is first awaited.
+   * @throws DomainError `teardown-incomplete`
+   */
   async stop(id: string, verb: "stop" | "kill", graceMilliseconds: number): Promise<SandboxRow> {
     await this.#launches.current(id)?.catch(() => {});
     const row = need(this.#room, id);
     const outcome = lifecycle[row.state][verb];
     if (!maybeAlive(row.state)) return this.#atRest(row);
+    if (row.instance === null) throw incomplete(row); // only its files are left
     const stopBy = Math.min(row.stopBy ?? Number.MAX_SAFE_INTEGER, Date.now() + graceMilliseconds);
     if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null, stopBy });
     else enter(this.#room, row, row.state, { stopBy });
@@ -44,17 +52,30 @@ export class Stops {
   }
 }
 
-/** Orders the end of an instance and waits for it; where neither comes to be in time, kills and cleans up without the supervisor. */
+/**
+ * Orders the end of an instance and waits for it; where neither comes to be in time, kills and cleans up without the supervisor.
+ * @throws DomainError `teardown-incomplete` while something of it is still there, which is gone on with
+ */
 export const endInstance = async (room: SandboxRoom, instances: Instances, id: string, graceMilliseconds: number): Promise<void> => {
   const patience = deadlines.stopping ?? 0;
+  let isAnswered = true;
   try {
     await room.supervisors.stop(id, graceMilliseconds);
   } catch (error) {
+    isAnswered = false;
     room.log.warn({ sandbox: id, err: error }, "a supervisor did not take the order to stop");
     instances.lost(id, (error as Error).message);
   }
-  if (await instances.ended(id, graceMilliseconds + patience)) return;
-  room.log.error({ sandbox: id }, "a sandbox did not end in time; cleaning up without its supervisor");
+  const before = room.store.get(id);
+  const isKnown = isAnswered && before !== null && isHeld(before);
+  if (await instances.ended(id, isKnown ? heldMilliseconds : graceMilliseconds + patience)) return;
   const row = room.store.get(id);
-  if (row !== null) await instances.clean(row, "supervisor-lost", "the supervisor did not end the sandbox in time, and was killed", true);
+  if (row === null) return;
+  // A supervisor that tells what is in its way goes on trying; to kill it would not help.
+  if (isAnswered && isHeld(row)) throw incomplete(row);
+  room.log.error({ sandbox: id }, "a sandbox did not end in time; cleaning up without its supervisor");
+  const message = "the supervisor did not end the sandbox in time, and was killed";
+  if (await instances.clean(row, "supervisor-lost", message, true)) return;
+  instances.lost(id, message);
+  throw incomplete(need(room, id));
 };

@@ -1,16 +1,19 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { DomainError } from "../domain/errors.ts";
+import { DomainError, type ErrorCode } from "../domain/errors.ts";
 import { methodTable } from "./methods.ts";
 import { problemOf, refusalOf } from "./problems.ts";
 
 /** The path without its query: what a problem names as its instance, so that no parameter's value is echoed. "/" for a target without a path. */
 export const pathOf = (url: string): string => /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?(\/[^?#]*)/i.exec(url)?.[1]?.slice(0, 1024) ?? "/";
 
+/** Refusals that the operator has to know of: the fault is the host's. */
+const loud: ReadonlySet<ErrorCode> = new Set(["launch-failed", "storage-failed", "host-exhausted"]);
+
 /** Answers any error as a problem document; what nobody foresaw becomes a generic 500, and its cause stays in the log. */
 export const answerFailure = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const refusal = refusalOf(error);
   if (refusal === null) request.log.error({ err: error }, "a request failed unexpectedly");
-  else if (refusal.code === "launch-failed") request.log.error({ err: refusal, code: refusal.code }, "a launch failed");
+  else if (loud.has(refusal.code)) request.log.error({ err: refusal, code: refusal.code }, "the host failed a request");
   const missingInPath = refusal?.code === "root-not-found" && request.routeOptions.url?.startsWith("/v1/roots/:") === true;
   const shown = refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause");
   const problem = problemOf(shown, pathOf(request.url), missingInPath ? 404 : undefined);

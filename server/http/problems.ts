@@ -1,4 +1,5 @@
 import { DomainError, type ErrorCode, type InputFault } from "../domain/errors.ts";
+import { hostFailure } from "../domain/host-failures.ts";
 
 /** How a code looks over HTTP. `retryable`: the same request may succeed later without a change by the caller. */
 export interface ProblemKind {
@@ -68,6 +69,8 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "path-on-other-mount": kind(422, "The path leads to another mount"),
   "file-permission": kind(403, "The file may not be touched"),
   "no-space": kind(507, "No space is left"),
+  "storage-failed": kind(503, "The disk could not be used", true),
+  "host-exhausted": kind(503, "The host has no more to give", true),
   "range-not-satisfiable": kind(416, "The range lies outside the file"),
   "archive-invalid": kind(422, "The archive cannot be unpacked"),
   "archive-too-large": kind(413, "The archive is too large"),
@@ -80,6 +83,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "host-not-ready": kind(503, "This host cannot launch sandboxes"),
   "launcher-unavailable": kind(503, "The launcher does not answer", true),
   "deadline-exceeded": kind(504, "It took too long", true),
+  "teardown-incomplete": kind(503, "Something could not be removed yet", true),
   "shutting-down": kind(503, "The daemon is shutting down", true),
   internal: kind(500, "Internal error"),
 };
@@ -170,5 +174,5 @@ export const refusalOf = (error: unknown): DomainError | null => {
   }
   const status = typeof failure.statusCode === "number" ? failure.statusCode : 500;
   const code = frameworkCodes[status];
-  return code === undefined ? null : new DomainError(code, failure.message, { cause: error });
+  return code === undefined ? hostFailure(error) : new DomainError(code, failure.message, { cause: error });
 };

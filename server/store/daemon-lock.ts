@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import SQLite from "better-sqlite3";
+import { hostFailure } from "../domain/host-failures.ts";
 
 /** The state directory is another daemon's. */
 export class LockedError extends Error {}
@@ -27,7 +28,12 @@ export class DaemonLock {
         `another daemon (pid ${readHolder(holder)}) uses the state directory ${stateDir}; stop it, or give this one a --state-dir of its own`,
       );
     }
-    writeFileSync(holder, `${process.pid}\n`, { mode: 0o600 });
+    try {
+      writeFileSync(holder, `${process.pid}\n`, { mode: 0o600 });
+    } catch (error) {
+      // It serves the message above alone: a daemon starts on a full disk too.
+      if (hostFailure(error)?.code !== "no-space") throw error;
+    }
   }
 
   release(): void {

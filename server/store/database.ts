@@ -12,9 +12,11 @@
 import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import SQLite from "better-sqlite3";
+import { DomainError } from "../domain/errors.ts";
 import type { DatabaseTimes } from "../domain/measurements.ts";
 import type { Persistence } from "../domain/ports.ts";
 import { checkpoint } from "./checkpointer.ts";
+import { storageFailure } from "./failures.ts";
 import { migrate } from "./migrations.ts";
 
 /** The log is cut to this size when it begins anew after a burst. */
@@ -24,12 +26,43 @@ const longLogPages = 16_384;
 /** Commits between two checkpoints: some 8,000 pages of the log, 32 MB. */
 const checkpointCommits = 2_000;
 
-export type Statement<Parameters extends unknown[], Row> = SQLite.Statement<Parameters, Row>;
+/** A prepared statement. @throws DomainError `no-space`, `storage-failed` where the disk is at fault */
+export class Statement<Parameters extends unknown[], Row> {
+  readonly #prepared: SQLite.Statement<unknown[], unknown>;
+
+  constructor(prepared: SQLite.Statement<unknown[], unknown>) {
+    this.#prepared = prepared;
+  }
+
+  run(...parameters: Parameters): SQLite.RunResult {
+    try {
+      return this.#prepared.run(...parameters);
+    } catch (error) {
+      throw storageFailure(error);
+    }
+  }
+
+  get(...parameters: Parameters): Row | undefined {
+    try {
+      return this.#prepared.get(...parameters) as Row | undefined;
+    } catch (error) {
+      throw storageFailure(error);
+    }
+  }
+
+  all(...parameters: Parameters): Row[] {
+    try {
+      return this.#prepared.all(...parameters) as Row[];
+    } catch (error) {
+      throw storageFailure(error);
+    }
+  }
+}
 
 export class Database implements Persistence {
   readonly #path: string;
   readonly #connection: SQLite.Database;
-  readonly #statements = new Map<string, SQLite.Statement<unknown[], unknown>>();
+  readonly #statements = new Map<string, Statement<unknown[], unknown>>();
   readonly #log: number;
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;
@@ -37,6 +70,8 @@ export class Database implements Persistence {
   #commits = 0;
   #checkpointing: Promise<void> | null = null;
   #times: DatabaseTimes | null = null;
+  /** A sync has failed: the kernel may have dropped what it could not write, and told so once only (fsync(2)). */
+  #isDoubtful = false;
   readonly #onRollback: (() => void)[] = [];
 
   /** Opens or makes the database, migrates it, checks it. @throws Error with a message for the operator */
@@ -65,13 +100,13 @@ export class Database implements Persistence {
   prepare<Parameters extends unknown[], Row>(sql: string): Statement<Parameters, Row> {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
-      statement = this.#connection.prepare(sql);
+      statement = new Statement(this.#connection.prepare(sql));
       this.#statements.set(sql, statement);
     }
     return statement as unknown as Statement<Parameters, Row>;
   }
 
-  /** One immediate transaction; a call inside another joins it. */
+  /** One immediate transaction; a call inside another joins it. @throws DomainError `no-space`, `storage-failed`; nothing of it is stored then */
   transaction<T>(work: () => T): T {
     if (this.#inTransaction) return work();
     this.prepare("BEGIN IMMEDIATE").run();
@@ -87,6 +122,8 @@ export class Database implements Persistence {
     } catch (error) {
       if (this.#connection.inTransaction) this.prepare("ROLLBACK").run();
       for (const forget of this.#onRollback) forget();
+      // The log may have room once it begins anew.
+      if (error instanceof DomainError && error.code === "no-space") this.#checkpoint();
       throw error;
     } finally {
       this.#inTransaction = false;
@@ -112,12 +149,20 @@ export class Database implements Persistence {
     this.#next = null;
     const began = performance.now();
     this.#running = new Promise<void>((resolve, reject) => {
-      fdatasync(this.#log, (error) => {
+      const done = (error: unknown): void => {
         this.#running = null;
         this.#times?.synced((performance.now() - began) / 1000);
-        if (error === null) resolve();
-        else reject(error);
-      });
+        if (error === null) {
+          resolve();
+          return;
+        }
+        this.#isDoubtful = true;
+        reject(storageFailure(error));
+      };
+      if (this.#isDoubtful) done(this.#writeAnew());
+      else if (fstatSync(this.#log).nlink === 0)
+        done(new DomainError("storage-failed", "the database was deleted under the daemon; restart it"));
+      else fdatasync(this.#log, done);
     });
     return this.#running;
   }
@@ -130,6 +175,19 @@ export class Database implements Persistence {
   /** Bytes of the database and of its write-ahead log. */
   size(): { database: number; log: number } {
     return { database: statSync(this.#path).size, log: fstatSync(this.#log).size };
+  }
+
+  /** Moves all that the log holds into the database, and syncs that: what a failed sync has left in doubt is written a second time. */
+  #writeAnew(): unknown {
+    try {
+      const [result] = this.#connection.pragma("wal_checkpoint(TRUNCATE)") as [{ busy: number }];
+      this.#isDoubtful = result.busy !== 0;
+      return this.#isDoubtful
+        ? new DomainError("storage-failed", "the database's log could not be written anew: a reader is in its way")
+        : null;
+    } catch (error) {
+      return error;
+    }
   }
 
   sqliteVersion(): string {

@@ -205,6 +205,11 @@ export class SandboxTable implements SandboxStore, UsageStore {
       .map(rowOf);
   }
 
+  deleting(): SandboxRow[] {
+    const condition = "s.instance IS NULL AND s.receipt ->> '$.complete' = 0 AND s.receipt ->> '$.reason' IN ('deleted', 'expired')";
+    return this.#database.prepare<[], Stored>(`${select} WHERE ${condition} ORDER BY s.id`).all().map(rowOf);
+  }
+
   ids(): string[] {
     return this.#database
       .prepare<[], { id: string }>("SELECT id FROM sandboxes")

@@ -31,7 +31,7 @@ static bool there(const char *name) {
 }
 
 static void test_missing(void) {
-  struct removed removed = {9, 9};
+  struct removed removed = {9, 9, ""};
   CHECK(remove_tree(parent, "tree", &removed) == 0 && removed.files == 0 && removed.bytes == 0, "nothing there is nothing removed");
   put(parent, "file");
   CHECK(remove_tree(parent, "file", &removed) < 0 && errno == ENOTDIR && there("file"), "a file is not a tree");

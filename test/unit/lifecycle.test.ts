@@ -3,13 +3,13 @@ import { deadlines, facts, lifecycle, maybeAlive, type State, states, verbs } fr
 
 /** Every cell: a state to go to, or what happens instead. */
 const expected: Record<State, Record<string, string>> = {
-  created: cells("starting stay stay refuse refuse remove", "ignore ignore ignore ignore ignore ignore ignore ignore"),
-  starting: cells("wait wait wait refuse refuse wait", "running failed ignore ignore failed failed failed ignore"),
-  running: cells("stay stopping stopping paused stay stopping", "ignore ignore stopping stopped failed failed ignore ignore"),
-  paused: cells("refuse stopping stopping stay running stopping", "ignore ignore stopping stopped failed failed ignore ignore"),
-  stopping: cells("refuse stay stay refuse refuse stay", "ignore ignore stay stopped failed failed failed ignore"),
-  stopped: cells("starting stay stay refuse refuse remove", "ignore ignore ignore ignore ignore ignore ignore failed"),
-  failed: cells("starting stay stay refuse refuse remove", "ignore ignore ignore ignore ignore ignore ignore ignore"),
+  created: cells("starting stay stay refuse refuse remove", "ignore ignore ignore ignore ignore ignore ignore ignore stopping"),
+  starting: cells("wait wait wait refuse refuse wait", "running failed ignore ignore failed failed failed ignore stopping"),
+  running: cells("stay stopping stopping paused stay stopping", "ignore ignore stopping stopped failed failed ignore ignore stopping"),
+  paused: cells("refuse stopping stopping stay running stopping", "ignore ignore stopping stopped failed failed ignore ignore stopping"),
+  stopping: cells("refuse stay stay refuse refuse stay", "ignore ignore stay stopped failed failed failed ignore stopping"),
+  stopped: cells("starting stay stay refuse refuse remove", "ignore ignore ignore ignore ignore ignore ignore failed stopping"),
+  failed: cells("starting stay stay refuse refuse remove", "ignore ignore ignore ignore ignore ignore ignore ignore stopping"),
 };
 
 function cells(ofVerbs: string, ofFacts: string): Record<string, string> {

@@ -75,6 +75,9 @@ const everywhere: readonly ErrorCode[] = [
   "too-many-requests",
   "misdirected-request",
   "shutting-down",
+  "storage-failed",
+  "host-exhausted",
+  "no-space",
   "internal",
 ];
 
