@@ -11,6 +11,8 @@ export interface Check {
   red: readonly Mutants[];
   /** For a check that no mutant can turn red: what else shows that it can fail. */
   why?: string;
+  /** It takes seconds: the full run tries it with those mutants only that it names. */
+  slow?: true;
   /** Gives a figure for the report, or nothing. @throws where something is not isolated; Unsupported where the kernel has not got it */
   run(stage: Stage): Promise<string | undefined>;
 }

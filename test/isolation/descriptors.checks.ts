@@ -23,6 +23,7 @@ export const descriptorsChecks: Check[] = [
   },
   {
     number: 33,
+    slow: true,
     title: "who enters the sandbox shows nothing of the host to those who lie in wait for him, nor when he executes himself",
     red: ["not-sealed", "dumpable"],
     async run(stage) {

@@ -42,6 +42,7 @@ const plantPrivileged = async (stage: Stage): Promise<string[]> => {
 export const filesystemChecks: Check[] = [
   {
     number: 1,
+    slow: true,
     title:
       "a word that is in the daemon's environment, the host's files, the database, another sandbox's files, environment and arguments is nowhere to be read",
     red: ["no-pid"],
@@ -176,6 +177,7 @@ export const filesystemChecks: Check[] = [
   },
   {
     number: 8,
+    slow: true,
     title: "roots with links, files and fifos where mounts go: refused, or mounted inside; the host's files are whole",
     red: ["follow-links"],
     async run(stage) {
@@ -229,6 +231,7 @@ export const filesystemChecks: Check[] = [
   },
   {
     number: 10,
+    slow: true,
     title: "a deep, large, closed and ill-named tree full of links to the host is deleted while it changes; the host's files are whole",
     red: [],
     why: "a removal that follows links is not built: it would do the harm",

@@ -52,9 +52,10 @@ const golden = [
 
 const deviceNames = ["fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"];
 
-/** Mode, owner, number and inode of everything in the host's /dev that is not a terminal of somebody who just opens one. */
+/** Mode, owner, number and inode of everything in the host's /dev but the loop devices, which others make and give back meanwhile. */
 const hostDevices = (): string[] =>
   readdirSync("/dev")
+    .filter((name) => !name.startsWith("loop"))
     .sort()
     .map((name) => {
       const { mode, uid, gid, rdev, ino } = lstatSync(join("/dev", name));
@@ -96,8 +97,7 @@ export const kernelViewsChecks: Check[] = [
     title: "what Docker masks and more is empty or absent; what it makes read-only is",
     red: ["no-masks"],
     async run(stage) {
-      const throttles = "/sys/devices/system/cpu/cpu0/thermal_throttle";
-      const paths = existsSync(throttles) ? [...unreadable, throttles] : unreadable;
+      const paths = unreadable;
       await stage.everywhere(["proc", "read", ...paths], (found, way) => {
         for (const path of paths) expect(`${way}: ${path}: ${found[path]}`).toMatch(new RegExp(`: ${closed.source.slice(1)}`));
       });

@@ -15,7 +15,6 @@ export const switches = [
   "no-masks",
   "devices-writable",
   "no-pivot",
-  "no-overlay",
   "suid-mounts",
   "follow-links",
   "cgroup-writable",
@@ -24,6 +23,7 @@ export const switches = [
   "root-owner",
   "no-limits",
   "ptys-unlimited",
+  "no-overlay", // the last, as it leaves the root changed for whoever comes after it
 ] as const;
 export type Mutant = (typeof switches)[number];
 /** Those that a check finds when they alone are gone. Keyrings lie behind the filter, which lets no call on keys through. */

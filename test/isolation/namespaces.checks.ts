@@ -72,6 +72,7 @@ export const namespacesChecks: Check[] = [
   },
   {
     number: 12,
+    slow: true,
     title: "id ranges of sandboxes at once are disjoint, clear of all ids that the host has given, and left on no file",
     red: ["no-user"],
     async run(stage) {
@@ -184,8 +185,9 @@ export const namespacesChecks: Check[] = [
             25_000,
           ),
         );
-        // Each came to a bound, so that what is left is what others have.
-        for (const [kind, outcome] of Object.entries(taken)) if (kind !== "taken") expect(`${kind}: ${outcome}`).toMatch(/: \d+ then E/);
+        // What has a bound was taken to the last: what is left is what others have. The others grow with the host's memory.
+        for (const kind of ["inotify instances", "terminals", "message queues", "pipe pages", "processes"])
+          expect(`${kind}: ${taken[kind]}`).toMatch(/: \d+ then E/);
         const [held] = stage.host.pidsInside(greedy);
         expect(held).toBeGreaterThan(0);
         for (const way of ways)

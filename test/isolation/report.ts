@@ -23,6 +23,7 @@ export const reportOf = (battery: Record<string, readonly Check[]>, results: Rec
     "",
     "Written by `UNSHARED_TEST_LONG=1 script/test isolation/matrix`; do not edit. Each check was run with sandboxes as they are, and again",
     "with each layer taken away (a mutant, `supervisor/mutants.h`). Where its outcome is then red, the check is known to be able to fail.",
+    "A check that takes seconds, and pairs of mutants, are tried only with those that they name.",
     "",
     `Kernel ${release()}, cgroups ${cgroupLayout()}. ${checks.length} checks: ${count("green")} green, ${count("red")} red, ${count("skipped")} skipped, ${count("broken")} broken.`,
     `${mutants.filter((name) => checks.some((check) => found(name, check)?.outcome === "red")).length} of ${mutants.length} mutants are found.`,
