@@ -43,9 +43,17 @@ const authorityOf = (text: string, usualPort: number): { host: string; port: num
 const isOwn = (policy: AccessPolicy, text: string): boolean => {
   const found = authorityOf(text, policy.tcp?.isNamed ? 443 : 80);
   if (found === null || policy.tcp === null || found.port !== policy.tcp.port) return false;
+  if (isUnspecified(found.host)) return false;
   if (found.host === "localhost" || found.host === policy.tcp.host.toLowerCase()) return true;
-  return isIP(found.host) !== 0 || policy.tcp.isNamed?.(found.host) === true;
+  if (isIP(found.host) === 0) return policy.tcp.isNamed?.(found.host) === true;
+  // Which addresses lead to a listener that is not on loopback alone, the daemon need not know.
+  return isLoopback(found.host) || !isLoopback(policy.tcp.host);
 };
+
+const isLoopback = (host: string): boolean => host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+
+/** It leads to this host too, and is nobody's name: browsers took it for a way around their own rules. */
+const isUnspecified = (host: string): boolean => host === "0.0.0.0" || /^[0:]+$/.test(host);
 
 /** The host that a request is meant for: a target in absolute form has precedence over the Host header (RFC 9112, section 3.2.2). */
 const targetHost = ({ raw }: FastifyRequest): string | undefined =>

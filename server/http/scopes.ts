@@ -40,6 +40,8 @@ export const neededScopes: Readonly<Record<Scope, readonly string[]>> = {
     "POST /v1/runs",
     "POST /v1/runs/batch",
     "DELETE /v1/runs/:run",
+    // Those that provision roots need admin all the same.
+    "DELETE /v1/operations/:operation",
     "POST /v1/sandboxes",
     `PATCH ${sandbox}`,
     `DELETE ${sandbox}`,
@@ -66,7 +68,6 @@ export const neededScopes: Readonly<Record<Scope, readonly string[]>> = {
     "POST /v1/backup",
     "POST /v1/roots",
     "DELETE /v1/roots/:root",
-    "DELETE /v1/operations/:operation",
     "GET /v1/audit",
     "GET /v1/tokens",
     "POST /v1/tokens",

@@ -105,6 +105,11 @@ describe("pages of other sites", () => {
     `evil.example:${port()}`,
     "127.0.0.1",
     "127.0.0.1:1",
+    `0.0.0.0:${port()}`,
+    `[::]:${port()}`,
+    `[0:0::0]:${port()}`,
+    `192.0.2.1:${port()}`,
+    `[2001:db8::1]:${port()}`,
     `localhost.:${port()}`,
     `127.0.0.1.:${port()}`,
     `localhost.evil.example:${port()}`,
@@ -145,6 +150,33 @@ describe("pages of other sites", () => {
     const lines = { host: "localhost", origin: "http://evil.example" };
     expectProblem(await daemon.request("GET", "/v1/info", undefined, lines), 403);
     expectProblem(await daemon.request("GET", "/v1/info", undefined, { "sec-fetch-site": "cross-site" }), 403);
+  });
+
+  it("cannot reach it by a target in absolute form that names another", async () => {
+    for (const foreign of [`evil.example:${port()}`, `0.0.0.0:${port()}`, `localhost.:${port()}`])
+      expectProblem(await ask("GET", `http://${foreign}/v1/info`, withToken()), 421, foreign);
+    const posted = await ask("POST", `http://evil.example:${port()}/v1/sandboxes`, withToken(json("{}")), "{}");
+    expectProblem(posted, 421);
+  });
+
+  it("cannot open a terminal, nor post without a body, from another origin", async () => {
+    const before = await inventory(daemon);
+    const handshake = {
+      connection: "upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+      "sec-websocket-protocol": "unshared.terminal.v1",
+    };
+    const terminal = "/v1/sandboxes/none/processes/main/terminal";
+    for (const foreign of [{ origin: "http://evil.example" }, { origin: "null" }, { "sec-fetch-site": "cross-site" }]) {
+      expectProblem(await ask("GET", terminal, withToken({ ...handshake, ...foreign })), 403);
+      expectProblem(await ask("POST", "/v1/sandboxes?start=true", withToken({ "content-length": "0", ...foreign })), 403);
+      expectProblem(await ask("POST", "/v1/backup", withToken(foreign)), 403);
+    }
+    expectProblem(await ask("GET", terminal, { host, ...handshake }), 401);
+    expectProblem(await ask("GET", terminal, withToken({ ...handshake, host: `evil.example:${port()}` })), 421);
+    expect(await inventory(daemon)).toEqual(before);
   });
 
   it("cannot post what a form can, and get no leave from a preflight", async () => {

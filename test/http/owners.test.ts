@@ -147,6 +147,22 @@ describe("what tells of sandboxes elsewhere", () => {
     expect((await anna.request("DELETE", `/v1/runs/${id}`)).body.state).toBe("cancelled");
   });
 
+  it("tells nobody of another's: operations", async () => {
+    const begun = await anna.request("POST", "/v1/sandboxes/annas/restart?wait=0", { graceSeconds: 0 });
+    expect(begun.status).toBe(202);
+    const { id } = begun.body;
+    const listed = async (asker: Asker) =>
+      (await asker.request("GET", "/v1/operations?limit=1000")).body.items.map((each: { id: string }) => each.id);
+    expect([(await listed(anna)).includes(id), (await listed(watcher)).includes(id), (await listed(bert)).includes(id)]).toEqual([
+      ...[true, true, false],
+    ]);
+    for (const method of ["GET", "DELETE"]) expectProblem(await bert.request(method, `/v1/operations/${id}`), 404, method);
+    expect((await anna.request("GET", `/v1/operations/${id}?wait=30`)).body.state).toBe("succeeded");
+    // Roots are everybody's to look at, and the administrator's to change.
+    const root = (await bert.request("GET", "/v1/operations")).body.items.find((each: { kind: string }) => each.kind === "root.provision");
+    expectProblem(await bert.request("DELETE", `/v1/operations/${root.id}`), 403);
+  });
+
   it("keeps Idempotency-Keys of tokens apart", async () => {
     const keyed = (asker: TokenClient) => asker.request("POST", "/v1/sandboxes", { labels: { k: "1" } }, { "idempotency-key": "same" });
     const [one, two] = [await keyed(anna), await keyed(bert)];

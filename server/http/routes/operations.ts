@@ -1,6 +1,8 @@
 import { PassThrough } from "node:stream";
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
+import { reaches } from "../../domain/callers.ts";
+import { DomainError } from "../../domain/errors.ts";
 import type { Operation } from "../../domain/operations.ts";
 import { cursorOf, positionOf } from "../cursors.ts";
 import { eventText } from "../output-stream.ts";
@@ -88,9 +90,13 @@ export const operationRoutes =
       ].join("\n"),
       response: { 200: OperationBody, ...problemResponses("invalid-request", "operation-not-found", "state-conflict") },
     };
-    app.delete("/v1/operations/:operation", { schema: cancel }, async (request) =>
-      operationBody(await operations.cancel(request.params.operation)),
-    );
+    app.delete("/v1/operations/:operation", { schema: cancel }, async (request) => {
+      const { operation } = request.params;
+      const { kind } = operations.get(operation);
+      if (kind.startsWith("root.") && !reaches(request.caller.scope, "admin"))
+        throw new DomainError("forbidden", "cancelling what provisions a root needs a token with the scope admin");
+      return operationBody(await operations.cancel(operation));
+    });
   };
 
 /** The states as Server-Sent Events, with a comment now and then so that nobody takes a quiet stream for a dead one. */
