@@ -33,12 +33,15 @@ export const sharedNamespaces = (definition: Definition): Exclude<NamespaceSwitc
 export const namespaceWarnings = (definition: Definition): string[] =>
   sharedNamespaces(definition).map((key) => `shares the host's ${key} namespace: ${consequences[key]}`);
 
+/** Why there is no terminal without a mount namespace: the host's own devpts lends none to an id that owns nothing there. */
+export const noTerminal = "a terminal needs a mount namespace of its own, and with it a /dev/pts";
+
 /**
  * Refuses combinations that make no sense or undo what the rest promises, each with its reason.
  * @throws DomainError `namespace-combination`, or `forbidden` where the caller lacks the admin scope
  */
 export const checkNamespaces = (definition: Definition, scope: string): void => {
-  const { namespaces, capabilities, root, hostname, init } = definition;
+  const { namespaces, capabilities, root, hostname, init, tty } = definition;
   const faults: InputFault[] = [];
   const refuse = (pointer: string, detail: string) => faults.push({ pointer, detail });
   if (!namespaces.mount && root !== null)
@@ -51,6 +54,7 @@ export const checkNamespaces = (definition: Definition, scope: string): void => 
   if (!namespaces.user && capabilities.length > 0)
     refuse("/capabilities", "without a user namespace these would be capabilities over the host");
   if (!namespaces.uts && hostname !== null) refuse("/hostname", "without a uts namespace this would rename the host");
+  if (!namespaces.mount && tty) refuse("/tty", noTerminal);
   if (!namespaces.pid && init) refuse("/init", "an init is the first process of a pid namespace; there is none of its own");
   if (faults.length > 0)
     throw new DomainError("namespace-combination", faults.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; "), { faults });

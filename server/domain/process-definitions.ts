@@ -1,6 +1,7 @@
 import type { Definition } from "./definition.ts";
 import { commandFaults } from "./definitions.ts";
 import { DomainError, type InputFault } from "./errors.ts";
+import { noTerminal } from "./namespace-rules.ts";
 import type { ProcessDefinition, ProcessInput } from "./process.ts";
 
 const shell = ["/bin/sh", "-c"];
@@ -28,6 +29,7 @@ export const completeProcess = (input: ProcessInput, sandbox: Definition): Proce
     labels: input.labels ?? {},
   };
   const faults = [...choiceFaults(input), ...commandFaults(definition)];
+  if (definition.tty && !sandbox.namespaces.mount) faults.push({ pointer: "/tty", detail: noTerminal });
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   return definition;

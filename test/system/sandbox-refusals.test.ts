@@ -24,6 +24,7 @@ describe("a create that is refused", () => {
       "/capabilities",
     ],
     ["a name for the host", { hostname: "x", namespaces: { uts: false } }, 422, "namespace-combination", "/hostname"],
+    ["a terminal without a mount namespace", { tty: true, namespaces: { mount: false } }, 422, "namespace-combination", "/tty"],
     ["an init without a pid namespace", { init: true, namespaces: { pid: false } }, 422, "namespace-combination", "/init"],
     ["a command that is not there", { command: ["/no/such"] }, 422, "command-not-found", "/command/0"],
     ["a command that is no program", { command: ["/etc/passwd"] }, 422, "command-not-executable", "/command/0"],
@@ -66,6 +67,13 @@ describe("a sandbox that is deleted", () => {
     for (const [type, { inode, isolated }] of Object.entries<{ inode: number; isolated: boolean }>(report.namespaces))
       if (isolated) expect(pidsInNamespace(type, inode), type).toEqual([]);
   });
+});
+
+it("a terminal of a process is refused, too, where its sandbox has no mount namespace", async () => {
+  const { id } = await host.run({ namespaces: { mount: false } });
+  const refused = await host.request("POST", `/v1/sandboxes/${id}/processes`, { command: ["/bin/true"], tty: true });
+  expect([refused.status, refused.body.code, refused.body.errors[0].pointer]).toEqual([422, "invalid-definition", "/tty"]);
+  await host.request("DELETE", `/v1/sandboxes/${id}`);
 });
 
 it("more descriptors than the host lets a process have are a fault of the field", async () => {
