@@ -13,7 +13,7 @@ export interface ConnectOptions extends ClientOptions {
 export const connect = (options: ConnectOptions = {}): Client => {
   const url = options.url ?? globalThis.location.origin;
   return new Client(
-    fetchTransport(url, options.token, (address, protocol) => new WebSocket(address, protocol) as unknown as WireSocket),
+    fetchTransport(url, options.token, async (address, protocol) => new WebSocket(address, protocol) as unknown as WireSocket),
     options,
   );
 };

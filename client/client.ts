@@ -48,7 +48,7 @@ export class Client implements Disposable {
     get: async (nameOrId: string, options?: CallOptions): Promise<Sandbox> =>
       new Sandbox(this.#http, await this.call("getSandbox", { path: { sandbox: nameOrId } }, options)),
     /** Oldest first. */
-    list: (options: ListOptions & { states?: SandboxReport["status"]["state"][] } = {}): AsyncGenerator<Sandbox, void> =>
+    list: (options: ListOptions & { states?: SandboxReport["status"]["state"][] | undefined } = {}): AsyncGenerator<Sandbox, void> =>
       pages(async (cursor) => {
         const query = { cursor, label: labelPairs(options.labels), state: options.states, limit: 1000 };
         const { items, nextCursor } = await this.call("listSandboxes", { query }, options);

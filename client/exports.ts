@@ -7,7 +7,7 @@ export type { FileChange, Files, WriteOptions } from "./files.ts";
 export type { CallOptions } from "./http.ts";
 export { Operation } from "./operations.ts";
 export type { LogEntry, OutputChunk, OutputEnd } from "./output.ts";
-export { type OutputOptions, Process, type ProcessInput } from "./process.ts";
+export { type OutputOptions, Process, type ProcessEnd, type ProcessInput } from "./process.ts";
 export type { RetryPolicy } from "./retries.ts";
 export * from "./sandbox.ts";
 export type { StreamOptions } from "./streams.ts";

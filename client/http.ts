@@ -96,7 +96,7 @@ export class Http {
     return this.#attempts(path, options, async (response) => response, true);
   }
 
-  socket(path: string, protocol: string): WireSocket {
+  socket(path: string, protocol: string): Promise<WireSocket> {
     return this.#transport.socket(path, protocol);
   }
 

@@ -1,4 +1,3 @@
-import { WebSocket } from "ws";
 import { Client, type ClientOptions } from "./client.ts";
 import { fetchTransport, type WireSocket } from "./transport.ts";
 import { unixTransport } from "./unix-transport.ts";
@@ -21,7 +20,8 @@ export const connect = (options: ConnectOptions = {}): Client => {
   const env = process.env;
   const url = options.url ?? (options.socket === undefined ? env["UNSHARED_URL"] : undefined);
   if (url === undefined) return new Client(unixTransport(options.socket ?? env["UNSHARED_SOCKET"] ?? defaultSocket), options);
-  const openSocket = (address: string, protocol: string, headers: Record<string, string>) =>
-    new WebSocket(address, protocol, { headers }) as unknown as WireSocket;
+  // Few programs open a terminal: the others do without what it needs.
+  const openSocket = async (address: string, protocol: string, headers: Record<string, string>) =>
+    new (await import("ws")).WebSocket(address, protocol, { headers }) as unknown as WireSocket;
   return new Client(fetchTransport(url, options.token ?? env["UNSHARED_TOKEN"], openSocket), options);
 };

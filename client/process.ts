@@ -10,6 +10,9 @@ const waitSeconds = 60;
 
 export type ProcessInput = Operations["startProcess"]["body"];
 
+/** The report on a process that has ended. */
+export type ProcessEnd = Operations["getProcess"]["reply"] & { exit: ProcessExit };
+
 export interface OutputOptions extends StreamOptions {
   /** The last record already seen; `held`: from the first that is held. 0 by default. */
   after?: number | "held" | undefined;
@@ -67,13 +70,18 @@ export class Process implements AsyncDisposable {
   }
 
   /** Waits for its end, however long that takes. @throws ProblemError `process-lost` when nobody will know how it ended */
-  async wait(options: CallOptions = {}): Promise<ProcessExit> {
+  async wait(options?: CallOptions): Promise<ProcessExit> {
+    return (await this.end(options)).exit;
+  }
+
+  /** As `wait`, with the last 4 MiB of what it wrote to each stream, as far as they are held. */
+  async end(options: CallOptions = {}): Promise<ProcessEnd> {
     for (;;) {
       const timeoutSeconds = waitSeconds + (options.timeoutSeconds ?? 30);
       const query = { wait: String(waitSeconds) };
       const found = await this.#http.call("getProcess", { path: this.#path, query }, { ...options, timeoutSeconds });
       this.report = found;
-      if (found.exit !== null) return found.exit;
+      if (found.exit !== null) return { ...found, exit: found.exit };
     }
   }
 

@@ -5,7 +5,7 @@ import { Files } from "./files.ts";
 import { type CallOptions, type Http, pathOf } from "./http.ts";
 import { serverEventsOf } from "./lines.ts";
 import { bytesOf, type LogEntry, StreamDecoder, textOf } from "./output.ts";
-import { Process, type ProcessInput } from "./process.ts";
+import { Process, type ProcessEnd, type ProcessInput } from "./process.ts";
 import { records, type StreamOptions } from "./streams.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -120,11 +120,7 @@ export class Sandbox implements AsyncDisposable {
     const process = await this.spawn(command, input === undefined ? rest : { ...rest, stdin: true });
     const call = { signal: options.signal };
     if (input !== undefined) await process.write(input, { ...call, close: true }).catch(unlessEnded);
-    const exit = await process.wait(call);
-    const result = resultOf(
-      exit,
-      await this.#http.call("getProcess", { path: { ...this.#path, process: process.id }, query: { wait: "1" } }, call),
-    );
+    const result = resultOf(await process.end(call));
     if (check && result.code !== 0) throw new CommandError(typeof command === "string" ? command : command.join(" "), result);
     return result;
   }
@@ -255,7 +251,7 @@ const unlessEnded = (error: unknown): void => {
   if (!(error instanceof ProblemError) || !["stdin-closed", "state-conflict"].includes(error.code)) throw error;
 };
 
-const resultOf = (exit: ProcessExit, { output }: Operations["getProcess"]["reply"]): RunResult => ({
+const resultOf = ({ exit, output }: ProcessEnd): RunResult => ({
   stdout: output === undefined ? "" : textOf(output.stdout),
   stderr: output === undefined ? "" : textOf(output.stderr),
   code: exit.code,

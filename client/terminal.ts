@@ -104,7 +104,7 @@ export class Terminal implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDi
 export const attach = async (http: Http, process: Process, options: TerminalOptions = {}): Promise<Terminal> => {
   options.signal?.throwIfAborted();
   const path = pathOf("attachTerminal", { sandbox: process.sandbox, process: process.id }, { after: options.after });
-  const socket = http.socket(path, subprotocol);
+  const socket = await http.socket(path, subprotocol);
   socket.binaryType = "arraybuffer";
   const terminal = new Terminal(process, socket);
   try {

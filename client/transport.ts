@@ -25,7 +25,7 @@ export interface WireSocket {
 export interface Transport {
   /** Resolves with the head of the answer. @throws whatever the network says */
   request(request: WireRequest): Promise<Response>;
-  socket(path: string, protocol: string): WireSocket;
+  socket(path: string, protocol: string): Promise<WireSocket>;
   /** Closes connections that are idle. */
   close(): void;
 }
@@ -53,7 +53,7 @@ const streamOf = (source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
 export const fetchTransport = (
   url: string,
   token: string | undefined,
-  openSocket: (url: string, protocol: string, headers: Record<string, string>) => WireSocket,
+  openSocket: (url: string, protocol: string, headers: Record<string, string>) => Promise<WireSocket>,
 ): Transport => {
   const base = url.replace(/\/+$/, "");
   const authorization: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };

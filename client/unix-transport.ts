@@ -1,7 +1,6 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { WebSocket } from "ws";
 import type { Transport, WireRequest, WireSocket } from "./transport.ts";
 
 const withoutBody = new Set([204, 205, 304]);
@@ -43,8 +42,10 @@ export const unixTransport = (socketPath: string): Transport => {
         // A refusal may come before the whole body was sent: then the answer counts, not the broken pipe.
         else pipeline(sourceOf(body), request).catch((error: Error) => setImmediate(reject, error));
       }),
-    socket: (path, protocol) =>
-      new WebSocket(`ws+unix://${socketPath}:${path}`, protocol, { headers: { host: "localhost" } }) as unknown as WireSocket,
+    socket: async (path, protocol) =>
+      new (await import("ws")).WebSocket(`ws+unix://${socketPath}:${path}`, protocol, {
+        headers: { host: "localhost" },
+      }) as unknown as WireSocket,
     close: () => agent.destroy(),
   };
 };

@@ -3,7 +3,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+
+// The daemon with its packages is copied again and again: on a machine that is loaded that takes its time.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const script = fileURLToPath(new URL("../../script/install", import.meta.url));
 const version = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version as string;
@@ -49,6 +52,14 @@ describe("script/install --destdir", () => {
       const program = /^ExecStart=(\S+)/m.exec(text)?.[1] ?? "";
       expect(statSync(join(destination, program)).mode & 0o111).not.toBe(0);
     }
+  });
+
+  test("unsharectl runs on the installed Node, with its man page and completion beside it", () => {
+    const wrapper = readFileSync(join(destination, "usr/local/bin/unsharectl"), "utf8");
+    const [, node = "", main = ""] = /^exec (\S+) (\S+) "\$@"$/m.exec(wrapper) ?? [];
+    expect(execFileSync(join(destination, node), [join(destination, main), "--version"], { encoding: "utf8" })).toBe(`${version}\n`);
+    expect(readFileSync(join(destination, "usr/local/share/man/man1/unsharectl.1"), "utf8")).toMatch(/^\.TH UNSHARECTL 1/);
+    expect(readFileSync(join(destination, "usr/local/share/bash-completion/completions/unsharectl"), "utf8")).toContain("complete ");
   });
 
   test("a second call changes nothing, --uninstall leaves no file", () => {

@@ -44,7 +44,8 @@ test("every file is root's, and nobody else may write to it", () => {
 test("files lie where packages may have them; settings are kept over an upgrade", () => {
   const below = (path: string) => readdirSync(join(tree, path)).sort();
   expect(below(".")).toEqual(["DEBIAN", "etc", "lib", "usr"]);
-  expect(below("usr")).toEqual(["lib", "share"]);
+  expect([below("usr"), below("usr/bin")]).toEqual([["bin", "lib", "share"], ["unsharectl"]]);
+  expect(text("usr/bin/unsharectl")).toContain("exec /usr/lib/unshared/bin/node ");
   expect([below("etc"), below("etc/default")]).toEqual([["default"], ["unshared"]]);
   expect(text("DEBIAN/conffiles")).toBe("/etc/default/unshared\n");
 });
