@@ -40,6 +40,7 @@ export const elsewhere: readonly [number: number, what: string, file: string, na
   [44, "10,000 orphans, zombies", "test/system/storms.test.ts", "zombies that nobody reaps, without an init, end with the sandbox"],
   [44, "double forks, ignored signals", "test/supervisor/endings.test.ts", "double forks and ignored signals too"],
   [51, "archives that lead out", "test/system/archive.test.ts", "is refused, and nothing of it is left"],
+  [52, "a file exchanged with a link while it is read", "test/system/files.test.ts", "while it is read never gives a byte of the host"],
   [54, "archives that swell", "test/system/archive.test.ts", "by its compression is refused, gzip and zstd"],
   [56, "set-user-id is never set by an upload", "test/system/files.test.ts", "never has set-user-id, whatever is asked"],
 ];
