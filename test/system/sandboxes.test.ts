@@ -31,6 +31,7 @@ describe("POST /v1/sandboxes?start=true with {}", () => {
     expect(report).toEqual({
       id: expect.stringMatching(/^[0-9a-z]{26}$/),
       name,
+      owner: null,
       generation: 1,
       root: { id: expect.stringMatching(/^[0-9a-z]{26}$/), name: "default" },
       labels: {},
