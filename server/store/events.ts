@@ -18,7 +18,8 @@ export class EventStore extends JournalTable<StoredEvent> implements Events {
   /** As all journals do; whose sandboxes were that no event tells of any more is forgotten, too. */
   override prune(now?: number, kept?: Retention): number {
     const gone = super.prune(now, kept);
-    if (gone > 0) this.database.prepare<[], never>("DELETE FROM departed WHERE deleted_at < (SELECT min(time) FROM events)").run();
+    // The event of its end is written a moment after it.
+    if (gone > 0) this.database.prepare<[], never>("DELETE FROM departed WHERE deleted_at < (SELECT min(time) FROM events) - 60000").run();
     return gone;
   }
 

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { EventLog } from "../../server/domain/events.ts";
 import { Database } from "../../server/store/database.ts";
 import { EventStore } from "../../server/store/events.ts";
+import { SandboxTable } from "../../server/store/sandboxes.ts";
 
 let folder: string;
 let database: Database;
@@ -81,4 +82,27 @@ test("the end of a reading that does not follow is where the events ended when i
   const piece = (await reading.next()).value;
   expect(piece?.kind === "entries" && piece.entries.length).toBe(3);
   expect((await reading.next()).done).toBe(true);
+});
+
+test("whose a deleted sandbox was is kept for as long as an event is, and no longer", async () => {
+  const sandboxes = new SandboxTable(database);
+  const insert =
+    "INSERT INTO sandboxes (id, name, owner, definition, labels, generation, state, since, created_at) VALUES (?, ?, ?, '{}', ?, 1, 'created', 0, 0)";
+  for (const [id, owner, labels] of [
+    ["a", "t1", "{}"],
+    ["b", null, '{"k":"v"}'],
+    ["c", null, "{}"],
+  ] as const) {
+    database.prepare<unknown[], never>(insert).run(id, id, owner, labels);
+    sandboxes.remove(id);
+  }
+  const found = () => ["a", "b", "c"].map((id) => sandboxes.departed(id));
+  expect(found()).toEqual([{ owner: "t1", labels: {} }, { owner: null, labels: { k: "v" } }, null]);
+  append(3);
+  events.prune(Date.now(), { ...kept, entries: 2 });
+  expect(found().slice(0, 2)).not.toContain(null);
+  database.prepare<[], never>("UPDATE departed SET deleted_at = 1 WHERE id = 'a'").run();
+  append(1);
+  events.prune(Date.now(), { ...kept, entries: 2 });
+  expect(found()).toEqual([null, { owner: null, labels: { k: "v" } }, null]);
 });
