@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { RecoveryReport } from "./info.ts";
 import type { Instances } from "./instances.ts";
 import { deadlines, lifecycle } from "./lifecycle.ts";
@@ -6,6 +7,9 @@ import { isoTime } from "./reports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
 import { endUnknown } from "./unknown-instances.ts";
+
+/** How many sandboxes are looked at at a time. */
+const concurrency = 32;
 
 /** Directories of sandboxes' files, which no row may know of. */
 export interface SandboxDirectories {
@@ -43,14 +47,16 @@ export class Recovery {
     const began = performance.now();
     const sockets = new Set(await this.#room.supervisors.sockets());
     const rows = this.#room.store.alive();
-    for (const row of rows)
-      await this.#attempt(
+    await this.#each(rows, (row) =>
+      this.#attempt(
         row.id,
         () => this.#recover(row, sockets.has(row.id)),
         () => this.#instances.lost(row.id, "no supervisor answered when the daemon started"),
-      );
+      ),
+    );
     const alive = new Set(rows.map(({ id }) => id));
-    for (const id of sockets) if (!alive.has(id)) await this.#attempt(id, () => this.#stopOrphan(id));
+    const orphans = [...sockets].filter((id) => !alive.has(id));
+    await this.#each(orphans, (id) => this.#attempt(id, () => this.#stopOrphan(id)));
     await this.#removeDirectories();
     this.#report.milliseconds = Math.round(performance.now() - began);
     await this.#attempt("daemon", async () => {
@@ -58,6 +64,17 @@ export class Recovery {
       await this.#room.persistence.durable();
     });
     return this.#report;
+  }
+
+  /** Some at a time: what one waits for, its supervisor or its end, does not hold up the others. */
+  async #each<T>(all: readonly T[], work: (each: T) => Promise<void>): Promise<void> {
+    const left = all.values();
+    const lane = async () => {
+      for (const each of left) await work(each);
+    };
+    await Promise.all(Array.from({ length: concurrency }, lane));
+    for (const ids of [this.#report.adopted, this.#report.ended, this.#report.lost, this.#report.rebooted, this.#report.orphansStopped])
+      ids.sort();
   }
 
   /** A start comes to its end on a full disk, too. @param otherwise what is done where the work fails */
@@ -104,7 +121,8 @@ export class Recovery {
     const instance = completed(attached.instance, row.instance);
     const changes = { instance, bootId: this.#room.bootId, startedAt: row.startedAt ?? instance.startedAt };
     if (row.state === "starting") enter(this.#room, row, "running", changes, { pid: instance.pid });
-    else enter(this.#room, row, row.state, changes, { adopted: true });
+    // The report of the recovery tells of those that are as they were.
+    else if (!isAsStored(row, changes)) enter(this.#room, row, row.state, changes, { adopted: true });
     (attached.state === "running" ? this.#report.adopted : this.#report.ended).push(row.id);
     this.#instances.apply(row.id, attached);
     // The order to stop may not have been given before the daemon died; where it was, a second one can only shorten the grace.
@@ -138,6 +156,9 @@ export class Recovery {
     }
   }
 }
+
+const isAsStored = (row: SandboxRow, { instance, bootId, startedAt }: Pick<SandboxRow, "instance" | "bootId" | "startedAt">): boolean =>
+  row.bootId === bootId && row.startedAt === startedAt && isDeepStrictEqual(row.instance, instance);
 
 /** REPORT names neither the supervisor nor the phases of the launch; the row may. */
 const completed = (reported: Instance, stored: Instance | null): Instance => ({

@@ -2,7 +2,7 @@
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import SQLite from "better-sqlite3";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Daemon } from "../fixtures/daemon.ts";
 import { until } from "../fixtures/processes.ts";
 import { TerminalClient } from "../fixtures/terminal-client.ts";
@@ -19,6 +19,9 @@ interface Call {
   code: string | null;
   [member: string]: unknown;
 }
+
+// Daemons are restarted here, which takes its time on a loaded machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 let daemon: Daemon;
 beforeAll(async () => {

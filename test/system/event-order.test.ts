@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import SQLite from "better-sqlite3";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { isAlive, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
@@ -13,6 +13,9 @@ interface Event {
   subject: string;
   data: Record<string, unknown>;
 }
+
+// Daemons are restarted here, which takes its time on a loaded machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 let host: SandboxDaemon;
 beforeAll(async () => {
@@ -63,10 +66,7 @@ describe("a start of the daemon tells once", () => {
       await host.reaches(ended.id, "stopped", 20_000);
       expect(await recovered(after)).toMatchObject({ adopted: [adopted.id], ended: [ended.id], lost: [lost.id], rebooted: [] });
 
-      expect(await changes(adopted.id, after)).toEqual([]);
-      expect((await read(`after=${after}&sandbox=${adopted.id}`)).map(({ type, data }) => [type, data["adopted"]])).toEqual([
-        ["sandbox.changed", true],
-      ]);
+      expect(await read(`after=${after}&sandbox=${adopted.id}`)).toEqual([]);
       expect(await changes(ended.id, after)).toEqual([
         { state: "stopping", reason: "signaled" },
         { state: "stopped", reason: "signaled" },

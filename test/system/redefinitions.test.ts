@@ -2,10 +2,13 @@
 import { readFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { isAlive, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 import { expectProblem } from "../http/expect-problem.ts";
+
+// Daemons are restarted here, which takes its time on a loaded machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 let host: SandboxDaemon;
 beforeAll(async () => {

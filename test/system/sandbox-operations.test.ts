@@ -1,8 +1,11 @@
 /** Stop, restart and delete that nobody waits for: operations that go on, also under the next daemon. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { isAlive, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 import { expectProblem } from "../http/expect-problem.ts";
+
+// Daemons are restarted here, which takes its time on a loaded machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 let host: SandboxDaemon;
 beforeAll(async () => {
