@@ -35,6 +35,7 @@ import { tokenRoutes } from "./routes/tokens.ts";
 import { watchRoutes } from "./routes/watch.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
 import { requireScopes } from "./scopes.ts";
+import { buildSerializer } from "./serializers.ts";
 import type { Services } from "./services.ts";
 import { streams } from "./streams.ts";
 import { refuseUnknownQueries } from "./unknown-queries.ts";
@@ -97,6 +98,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
     routerOptions: { maxParamLength: 16_384 },
     requestIdHeader: false,
     exposeHeadRoutes: true,
+    schemaController: { compilersFactory: { buildSerializer } },
   }) as unknown as FastifyInstance;
 
   app.setValidatorCompiler(validators());
