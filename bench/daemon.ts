@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,10 +8,12 @@ import { cgroupName, makeScratch, project } from "./scratch.ts";
 import type { Undo } from "./undo.ts";
 
 export interface Daemon {
-  pid: number;
+  readonly pid: number;
   socket: string;
   /** The folder with its log, state and sockets. */
   place: string;
+  /** Kills it (SIGKILL) and starts it again on what is there; gives the milliseconds from the new process until it is ready. */
+  restart(): Promise<number>;
 }
 
 export interface DaemonOptions {
@@ -52,24 +55,39 @@ export const startDaemon = async (options: DaemonOptions, undo: Undo): Promise<D
     ...(options.flags ?? []),
   ];
   const log = join(place, "daemon.log");
-  const child = start(process.execPath, args, log, {
-    ...process.env,
-    NODE_COMPILE_CACHE: join(project, "build/compile-cache"),
-    ...options.env,
-  });
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(project, "build/compile-cache"), ...options.env };
+  let child: ChildProcess;
+  const boot = async (): Promise<number> => {
+    const began = performance.now();
+    child = start(process.execPath, args, log, env);
+    try {
+      await until("the daemon is ready", START_SECONDS, async () => (await ask(socket, "GET", "/readyz")).status === 200, child);
+    } catch (error) {
+      const tail = (await readFile(log, "utf8").catch(() => "")).trim().split("\n").slice(-3).join(" | ");
+      throw new Error(`${(error as Error).message}: ${tail}`);
+    }
+    return performance.now() - began;
+  };
   undo.push(`stop the launcher of ${options.name}`, () => endLeftOvers(join(place, "run")));
   undo.push(`stop the daemon ${options.name}`, () => stop(child));
-  try {
-    await until("the daemon is ready", START_SECONDS, async () => (await ask(socket, "GET", "/readyz")).status === 200, child);
-  } catch (error) {
-    const tail = (await readFile(log, "utf8").catch(() => "")).trim().split("\n").slice(-3).join(" | ");
-    throw new Error(`${(error as Error).message}: ${tail}`);
-  }
+  await boot();
   undo.push(`delete the sandboxes of ${options.name}`, () => deleteAll(socket));
   const connection = await Connection.open(socket);
   await connection.expect("POST", "/v1/roots?wait=true", { name: "bash", source: { kind: "copy", binaries: ["/bin/bash"] } });
   connection.close();
-  return { pid: child.pid ?? 0, socket, place };
+  const restart = async (): Promise<number> => {
+    child.kill("SIGKILL");
+    await stop(child);
+    return boot();
+  };
+  return {
+    get pid() {
+      return child.pid ?? 0;
+    },
+    socket,
+    place,
+    restart,
+  };
 };
 
 const ask = async (socket: string, method: string, path: string): ReturnType<Connection["request"]> => {

@@ -73,12 +73,12 @@ const field = async (path: string, name: string): Promise<number> => {
   return Number(value);
 };
 
-const residentSize = (pid: number): Promise<number> => field(`/proc/${pid}/status`, "VmRSS");
+export const residentSize = (pid: number): Promise<number> => field(`/proc/${pid}/status`, "VmRSS");
 
 const proportionalSize = (pid: number): Promise<number> => field(`/proc/${pid}/smaps_rollup`, "Pss");
 
 /** The init is the parent of the main process, seen from the host. */
-const pairSizes = async (report: Report): Promise<{ supervisor: number; init: number }> => {
+export const pairSizes = async (report: Report): Promise<{ supervisor: number; init: number }> => {
   const main = report.process?.pid ?? 0;
   const init = await field(`/proc/${main}/status`, "PPid");
   return { supervisor: await proportionalSize(report.supervisor?.pid ?? 0), init: await proportionalSize(init) };

@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Arguments, type RaceName, raceNames, readArguments } from "./arguments.ts";
 import type { Contestant, ContestantName } from "./contestant.ts";
+import { type Crowd, measureCrowd } from "./crowd.ts";
 import { measureDisk } from "./disk.ts";
 import { openDocker } from "./docker.ts";
 import { type EventLoop, measureEventLoop } from "./event-loop.ts";
@@ -100,6 +101,9 @@ const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
   const footprint: Footprint | null = options.measures.has("footprint")
     ? await alone("footprint", notes, (own) => measureFootprint(options.quick ? 8 : 20, options.quick ? 100 : 1000, own))
     : null;
+  const crowd: Crowd | null = options.measures.has("crowd")
+    ? await alone("crowd", notes, (own) => measureCrowd(options.quick ? 100 : 1000, own))
+    : null;
   return {
     host: await describeHost(),
     results,
@@ -108,7 +112,8 @@ const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
     races: races ?? new Map(),
     eventLoop,
     footprint,
-    targets: judge({ results, races: races ?? new Map(), eventLoop, footprint }),
+    crowd,
+    targets: judge({ results, races: races ?? new Map(), eventLoop, footprint, crowd }),
     notes,
   };
 };

@@ -1,5 +1,6 @@
 import { type RaceName, raceNames } from "./arguments.ts";
 import { type ContestantName, contestantNames } from "./contestant.ts";
+import type { Crowd } from "./crowd.ts";
 import type { EventLoop } from "./event-loop.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Host } from "./host.ts";
@@ -19,6 +20,7 @@ export interface Measured {
   races: Map<RaceName, RaceResult>;
   eventLoop: EventLoop | null;
   footprint: Footprint | null;
+  crowd: Crowd | null;
   targets: Target[];
   notes: string[];
 }
@@ -108,6 +110,19 @@ const footprintLines = (footprint: Footprint | null): string[] => {
   ];
 };
 
+const crowdLines = (crowd: Crowd | null): string[] => {
+  if (crowd === null) return ["not measured"];
+  const ms = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
+  const { count, launchFirst, launchLast, readyAfter, recovery, readyEmpty, lost } = crowd;
+  return [
+    `- ${count} made one after the other in ${crowd.makeSeconds.toFixed(1)} s: a launch took ${ms(launchFirst)} after the first ten and ${ms(launchLast)} at the end (medians of 50). Deleted, four at a time, in ${crowd.deleteSeconds.toFixed(1)} s.`,
+    `- Memory: ${(crowd.daemonRss / 1024).toFixed(1)} MB of RSS for the daemon; ${crowd.pssMean.toFixed(0)} KB of PSS for supervisor and init of one (mean; the largest ${crowd.pssMax} KB).`,
+    `- One of them is told in ${ms(crowd.get)}, a list of 100 in ${ms(crowd.list100)}, of 1,000 in ${ms(crowd.list1000)}.`,
+    `- Killed, the daemon is ready again ${ms(readyAfter)} after its process began (${ms(readyEmpty)} without a sandbox); ${ms(recovery)} of that is the recovery. ${lost} were lost.`,
+    `- While nobody asks anything: ${crowd.idleDaemonPercent.toFixed(2)} % of a core for the daemon, ${crowd.idleOthersPercent.toFixed(2)} % for launcher and supervisors.`,
+  ];
+};
+
 /** The whole result as Markdown. */
 export const renderReport = (measured: Measured): string => {
   const firstByte = summarize(measured.results.launch.get("floor")?.firstByte ?? []);
@@ -126,6 +141,7 @@ export const renderReport = (measured: Measured): string => {
     }),
     ["Event loop", eventLoopTable(measured.eventLoop)],
     ["Memory", footprintLines(measured.footprint)],
+    ["A crowd", crowdLines(measured.crowd)],
   ];
   const notes = measured.notes.length === 0 ? [] : ["", "Notes:", ...measured.notes.map((note) => `- ${note}`)];
   return [hostLine(measured.host), ...sections.flatMap(([title, lines]) => ["", `### ${title}`, "", ...lines]), ...notes].join("\n");

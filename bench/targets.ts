@@ -1,5 +1,6 @@
 import type { RaceName } from "./arguments.ts";
 import type { ContestantName } from "./contestant.ts";
+import type { Crowd } from "./crowd.ts";
 import type { EventLoop } from "./event-loop.ts";
 import type { Footprint } from "./footprint.ts";
 import type { RaceResult } from "./race.ts";
@@ -42,14 +43,26 @@ const raceMedian = (races: ReadonlyMap<RaceName, RaceResult>, race: RaceName, su
       ?.values.get(take) ?? [],
   );
 
+const crowdTargets = (crowd: Crowd): Target[] => {
+  const of = `with ${crowd.count.toLocaleString("en")} running sandboxes`;
+  return [
+    target(`${of}: a launch against one of the first`, "x", crowd.launchLast / crowd.launchFirst, "most", 1.3),
+    target(`${of}: RSS of the daemon`, "MB", crowd.daemonRss / 1024, "most", 120),
+    target(`${of}: PSS of each, on average`, "KB", crowd.pssMean, "most", 300),
+    target(`${of}: killed daemon ready again`, "ms", crowd.readyAfter, "most", 1000),
+    target(`${of}: CPU while idle, of a core`, "%", crowd.idleDaemonPercent + crowd.idleOthersPercent, "most", 1),
+  ];
+};
+
 export interface Judged {
   results: Results;
   races: ReadonlyMap<RaceName, RaceResult>;
   eventLoop: EventLoop | null;
   footprint: Footprint | null;
+  crowd: Crowd | null;
 }
 
-export const judge = ({ results, races, eventLoop, footprint }: Judged): Target[] => {
+export const judge = ({ results, races, eventLoop, footprint, crowd }: Judged): Target[] => {
   const firstByte = (subject: string): number => raceMedian(races, "exec", subject, "firstByte");
   const output = (subject: string): number => raceMedian(races, "output", subject, "rate");
   const worst = eventLoop?.routes[0];
@@ -85,5 +98,6 @@ export const judge = ({ results, races, eventLoop, footprint }: Judged): Target[
     ),
     target("idle sandbox, supervisor + init: PSS", "KB", footprint?.pairPssMax ?? Number.NaN, "most", 300),
     target("daemon with 1,000 stopped definitions: RSS", "MB", full, "most", 120),
+    ...(crowd === null ? [] : crowdTargets(crowd)),
   ];
 };
