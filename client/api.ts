@@ -1068,7 +1068,7 @@ export interface Operations {
       path: string;
       entries: FileEntry[];
       nextCursor: string | null;
-    };
+    } | undefined;
   };
   /** Delete a file, a link itself, or a directory: DELETE /v1/sandboxes/{sandbox}/files */
   deleteFile: {

@@ -72,6 +72,10 @@ export const fileRoutes =
                 "application/json": { schema: schemas.FileOrListing },
               },
             },
+            206: {
+              description: "The range of the file that was asked for.",
+              content: { "application/octet-stream": { schema: Type.String({ format: "binary", examples: ["bytes"] }) } },
+            },
             ...problemResponses(...fileCodes, "not-a-regular-file", "range-not-satisfiable"),
           },
         },
