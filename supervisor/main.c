@@ -139,6 +139,7 @@ int main(int count, char **arguments) {
     fputs(usage, help ? stdout : stderr);
     return help ? 0 : 2;
   }
+  prctl(PR_SET_NAME, "unshared-launch", 0, 0, 0); /* instead of the sealed copy's */
   argument_area.start = arguments[0];
   argument_area.size = (size_t)(arguments[count - 1] + strlen(arguments[count - 1]) - arguments[0]);
   read_flags(&host, count - 1, arguments + 1);
