@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Guest } from "./guest.ts";
 
-vi.setConfig({ testTimeout: 900_000, hookTimeout: 900_000 });
+vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 900_000 });
 
 let guest: Guest;
 beforeAll(async () => {
@@ -40,7 +40,7 @@ const lives = async (report: { id: string; process: { pid: number; startTicks: n
 const hungry = "a=xxxxxxxx; while :; do a=$a$a; done";
 
 test("the package installs, and its units serve", async () => {
-  await guest.run("dpkg --force-unsafe-io --install /mnt/old.deb </dev/null", 800_000);
+  await guest.run("dpkg --force-unsafe-io --install /mnt/old.deb </dev/null", 1_500_000);
   expect(await guest.run(`systemctl is-active ${units}`)).toBe("active\nactive\nactive");
   expect(await guest.run(`systemctl is-enabled ${units}`)).toBe("enabled\nenabled\nenabled");
   expect(await unitShow("unshared.service", "StatusText")).toMatch(/^serving/);
@@ -59,7 +59,10 @@ test("the host has all that is required, and cgroups of version 2 alone", async 
 let main: { id: string; process: { pid: number; startTicks: number } };
 
 test("a sandbox starts, and its limits stand in the files of its cgroup", async () => {
-  await guest.until(`curl -sS --unix-socket /run/unshared/unshared.sock http://localhost/v1/roots/default | grep -q '"state":"ready"'`);
+  await guest.until(
+    `curl -sS --unix-socket /run/unshared/unshared.sock http://localhost/v1/roots/default | grep -q '"state":"ready"'`,
+    600_000,
+  );
   const limits = { memoryBytes: 67_108_864, cpus: 0.5, cpuWeight: 300, pids: 40 };
   const report = await launch({ name: "main", limits });
   main = report;
@@ -216,7 +219,7 @@ test("a daemon that is stuck is found out by the watchdog and started again", as
 
 test("an upgrade of the package replaces daemon and launcher under running sandboxes", async () => {
   const before = [await daemonPid(), Number(await unitShow("unshared-launcher.service", "MainPID"))];
-  await guest.run("dpkg --force-unsafe-io --install /mnt/new.deb </dev/null", 800_000);
+  await guest.run("dpkg --force-unsafe-io --install /mnt/new.deb </dev/null", 1_500_000);
   expect(await guest.run("dpkg-query -W -f '${Version} ${Status}' unshared")).toMatch(/\.1 install ok installed$/);
   expect(await guest.run(`systemctl is-active ${units}`)).toBe("active\nactive\nactive");
   const after = [await daemonPid(), Number(await unitShow("unshared-launcher.service", "MainPID"))];
@@ -229,7 +232,7 @@ test("after a reboot of the host what ran is host-rebooted, and what is to start
   const { bootId } = guest;
   await guest.reboot();
   expect(guest.bootId).not.toBe(bootId);
-  await guest.until(`[[ $(systemctl is-active ${units} | xargs) == 'active active active' ]]`, 400_000);
+  await guest.until(`[[ $(systemctl is-active ${units} | xargs) == 'active active active' ]]`, 600_000);
   const stopped = await guest.get("GET", "/sandboxes/main");
   expect([stopped.status.reason, stopped.process]).toEqual(["host-rebooted", null]);
   await guest.until(`curl -sS --unix-socket /run/unshared/unshared.sock http://localhost/v1/sandboxes/after | grep -q '"state":"running"'`);

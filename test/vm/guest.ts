@@ -60,9 +60,8 @@ export class Guest {
   async ask(method: string, path: string, body?: object): Promise<{ status: number; body: Body }> {
     const send = body === undefined ? "" : `--json ${quote(JSON.stringify(body))}`;
     const socket = "--unix-socket /run/unshared/unshared.sock";
-    const output = await this.run(
-      `curl -sS -m 280 -X ${method} ${send} ${socket} -w '\\n%{http_code}' ${quote(`http://localhost/v1${path}`)}`,
-    );
+    const ask = `curl -sS -m 580 -X ${method} ${send} ${socket} -w '\\n%{http_code}' ${quote(`http://localhost/v1${path}`)}`;
+    const output = await this.run(ask, 600_000);
     const end = output.lastIndexOf("\n");
     const text = output.slice(0, end);
     return { status: Number(output.slice(end + 1)), body: text === "" ? null : JSON.parse(text) };

@@ -62,7 +62,7 @@ export class Machine {
     return Promise.race([once(socket, "connect").then(() => socket), once(socket, "error").then(() => null)]).catch(() => null);
   }
 
-  /** The boot id of the next start-up that reaches multi-user.target. */
+  /** The boot id of the next start-up, once services are being started. */
   async booted(deadlineMilliseconds: number): Promise<string> {
     return (await this.#next(/^booted (\S+)$/, deadlineMilliseconds))[1] ?? "";
   }
