@@ -111,7 +111,7 @@ describe("a watch", () => {
 
   it("ends when its client leaves, and leaves no process", async () => {
     const watching = await Watching.open(id, "path=/job");
-    expect(host.pidsInside({ process: { pid } }).length).toBe(3);
+    await until("it is the only agent", () => host.pidsInside({ process: { pid } }).length === 3);
     watching.close();
     await until("the agent is gone", () => host.pidsInside({ process: { pid } }).length === 2);
   });
