@@ -54,5 +54,5 @@ describe("what the documents link to", () => {
 });
 
 test("the guides with commands are these", () => {
-  expect(guides).toEqual(["cookbook.md", "quick-start.md", "tutorial.md"]);
+  expect(guides).toEqual(["cookbook.md", "operations.md", "quick-start.md", "tutorial.md"]);
 });
