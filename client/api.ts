@@ -19,6 +19,116 @@ export type Problem = {
   [member: string]: unknown;
 };
 
+export type FileEntry = {
+  /** In a listing the name, else the path. Bytes that are no UTF-8 show as U+FFFD. */
+  name: string;
+  /** The name's bytes as base64, where they are no UTF-8. */
+  nameBytes?: string | undefined;
+  type: "file" | "directory" | "link" | "fifo" | "socket" | "device";
+  sizeBytes: number;
+  /** Permission bits, octal. */
+  mode: string;
+  /** Inside. */
+  uid: number;
+  /** Inside. */
+  gid: number;
+  modifiedAt: string;
+  links: number;
+  /** What a symbolic link holds. */
+  target: string | null;
+  /** The target's bytes as base64, where they are no UTF-8. */
+  targetBytes?: string | undefined;
+};
+
+export type Call = {
+  /** Counts up; resume with ?after=. */
+  id?: number | undefined;
+  /** When it was answered. */
+  time?: string | undefined;
+  /** The id of the token; `unix` for the unix socket, which does not tell who connects; `token` for the token file's. */
+  caller?: string | undefined;
+  /** The token's name then. */
+  callerName?: string | undefined;
+  /** Where from, over TCP. */
+  address?: string | null | undefined;
+  method?: string | undefined;
+  /** The pattern that the path fits. */
+  route?: string | undefined;
+  path?: string | undefined;
+  /** The id of the sandbox that it was about. */
+  sandbox?: string | null | undefined;
+  /** What it was answered, or would have been where the caller left before; 101 for a terminal. */
+  status?: number | undefined;
+  /** Of the problem. */
+  code?: string | null | undefined;
+  /** The path of what was made. */
+  created?: string | null | undefined;
+  /** An earlier answer with the same Idempotency-Key was repeated. */
+  replayed?: boolean | undefined;
+  milliseconds?: number | undefined;
+  /** The last record of a reader that was too slow: what follows is dropped up to `first`. */
+  gap?: {
+    first: number;
+  } | undefined;
+};
+
+export type Diagram = {
+  at: string;
+  host: {
+    name: string;
+    kernel: string;
+  };
+  /** Each once. */
+  namespaces: ({
+    type: "mnt" | "uts" | "ipc" | "net" | "pid" | "user" | "cgroup" | "time";
+    inode: number;
+    /** Whether it is the host's own. */
+    host: boolean;
+    /** Ids of those that have it. */
+    sandboxes: string[];
+  })[];
+  /** Those that run, oldest first, at most 1,000; or the one that was asked for. */
+  sandboxes: ({
+    id: string;
+    name: string;
+    state: string;
+    root: {
+      id: string;
+      name: string;
+    } | null;
+    namespaces: {
+      mnt: number;
+      uts: number;
+      ipc: number;
+      net: number;
+      pid: number;
+      user: number;
+      cgroup: number;
+      time: number;
+    } | null;
+    /** The top of its root as its main process sees it, at most 64 names. */
+    entries: ({
+      name: string;
+      type: "directory" | "file" | "link" | "other";
+    })[] | null;
+    entriesOmitted: number;
+    /** Parents before children, at most 64. Null beyond the first 100 sandboxes. */
+    processes: ({
+      pid: number;
+      /** In its own pid namespace. */
+      pidInside: number;
+      command: string[];
+      /** Null where the parent is outside the sandbox. */
+      parentPid: number | null;
+      role: "init" | "main" | "started" | "descendant";
+    })[] | null;
+    processesOmitted: number;
+  })[];
+  sandboxesOmitted: number;
+  /** How many sandboxes are stored in each state. */
+  states: Record<string, number>;
+};
+
 /** Names of processes and inodes are null unless the main process is alive. */
 export type Sandbox = {
   id: string;
@@ -202,6 +312,44 @@ export type Receipt = {
   at: string;
 };
 
+export type Event = {
+  /** Counts up; resume with ?after=. */
+  id?: number | undefined;
+  type?: string | undefined;
+  time?: string | undefined;
+  /** The id of the sandbox, root or token; `daemon`. */
+  subject?: string | undefined;
+  data?: Record<string, unknown> | undefined;
+  /** The last record of a reader that was too slow: what follows is dropped up to `first`. */
+  gap?: {
+    first: number;
+  } | undefined;
+};
+
+export type LogRecord = {
+  /** Resume with ?after=. */
+  id?: string | undefined;
+  /** `main` or the id of a process. */
+  process?: string | undefined;
+  /** Within its process, as in its output. */
+  seq?: number | undefined;
+  time?: string | undefined;
+  stream?: "stdout" | "stderr" | undefined;
+  data?: string | undefined;
+  /** Only where the bytes of this record are not UTF-8. */
+  encoding?: "base64" | undefined;
+  /** The process ended. */
+  exit?: {
+    reason: "exited" | "signaled" | "out-of-memory" | "timed-out";
+    code: number | null;
+    signal: string | null;
+  } | undefined;
+  /** The last record of a reader that was too slow: what follows is dropped up to `first`, which `?after=` takes. */
+  gap?: {
+    first: string;
+  } | undefined;
+};
+
 export type ProcessExit = {
   reason: "exited" | "signaled" | "out-of-memory" | "timed-out";
   code: number | null;
@@ -308,154 +456,6 @@ export type OutputRecord = {
   /** The last record of a reader that was too slow: what follows is dropped up to `first`; null: all of it. */
   gap?: {
     first: number | null;
-  } | undefined;
-};
-
-export type FileEntry = {
-  /** In a listing the name, else the path. Bytes that are no UTF-8 show as U+FFFD. */
-  name: string;
-  /** The name's bytes as base64, where they are no UTF-8. */
-  nameBytes?: string | undefined;
-  type: "file" | "directory" | "link" | "fifo" | "socket" | "device";
-  sizeBytes: number;
-  /** Permission bits, octal. */
-  mode: string;
-  /** Inside. */
-  uid: number;
-  /** Inside. */
-  gid: number;
-  modifiedAt: string;
-  links: number;
-  /** What a symbolic link holds. */
-  target: string | null;
-  /** The target's bytes as base64, where they are no UTF-8. */
-  targetBytes?: string | undefined;
-};
-
-export type Call = {
-  /** Counts up; resume with ?after=. */
-  id?: number | undefined;
-  /** When it was answered. */
-  time?: string | undefined;
-  /** The id of the token; `unix` for the unix socket, which does not tell who connects; `token` for the token file's. */
-  caller?: string | undefined;
-  /** The token's name then. */
-  callerName?: string | undefined;
-  /** Where from, over TCP. */
-  address?: string | null | undefined;
-  method?: string | undefined;
-  /** The pattern that the path fits. */
-  route?: string | undefined;
-  path?: string | undefined;
-  /** The id of the sandbox that it was about. */
-  sandbox?: string | null | undefined;
-  /** What it was answered, or would have been where the caller left before; 101 for a terminal. */
-  status?: number | undefined;
-  /** Of the problem. */
-  code?: string | null | undefined;
-  /** The path of what was made. */
-  created?: string | null | undefined;
-  /** An earlier answer with the same Idempotency-Key was repeated. */
-  replayed?: boolean | undefined;
-  milliseconds?: number | undefined;
-  /** The last record of a reader that was too slow: what follows is dropped up to `first`. */
-  gap?: {
-    first: number;
-  } | undefined;
-};
-
-export type Diagram = {
-  at: string;
-  host: {
-    name: string;
-    kernel: string;
-  };
-  /** Each once. */
-  namespaces: ({
-    type: "mnt" | "uts" | "ipc" | "net" | "pid" | "user" | "cgroup" | "time";
-    inode: number;
-    /** Whether it is the host's own. */
-    host: boolean;
-    /** Ids of those that have it. */
-    sandboxes: string[];
-  })[];
-  /** Those that run, oldest first, at most 1,000; or the one that was asked for. */
-  sandboxes: ({
-    id: string;
-    name: string;
-    state: string;
-    root: {
-      id: string;
-      name: string;
-    } | null;
-    namespaces: {
-      mnt: number;
-      uts: number;
-      ipc: number;
-      net: number;
-      pid: number;
-      user: number;
-      cgroup: number;
-      time: number;
-    } | null;
-    /** The top of its root as its main process sees it, at most 64 names. */
-    entries: ({
-      name: string;
-      type: "directory" | "file" | "link" | "other";
-    })[] | null;
-    entriesOmitted: number;
-    /** Parents before children, at most 64. Null beyond the first 100 sandboxes. */
-    processes: ({
-      pid: number;
-      /** In its own pid namespace. */
-      pidInside: number;
-      command: string[];
-      /** Null where the parent is outside the sandbox. */
-      parentPid: number | null;
-      role: "init" | "main" | "started" | "descendant";
-    })[] | null;
-    processesOmitted: number;
-  })[];
-  sandboxesOmitted: number;
-  /** How many sandboxes are stored in each state. */
-  states: Record<string, number>;
-};
-
-export type Event = {
-  /** Counts up; resume with ?after=. */
-  id?: number | undefined;
-  type?: string | undefined;
-  time?: string | undefined;
-  /** The id of the sandbox, root or token; `daemon`. */
-  subject?: string | undefined;
-  data?: Record<string, unknown> | undefined;
-  /** The last record of a reader that was too slow: what follows is dropped up to `first`. */
-  gap?: {
-    first: number;
-  } | undefined;
-};
-
-export type LogRecord = {
-  /** Resume with ?after=. */
-  id?: string | undefined;
-  /** `main` or the id of a process. */
-  process?: string | undefined;
-  /** Within its process, as in its output. */
-  seq?: number | undefined;
-  time?: string | undefined;
-  stream?: "stdout" | "stderr" | undefined;
-  data?: string | undefined;
-  /** Only where the bytes of this record are not UTF-8. */
-  encoding?: "base64" | undefined;
-  /** The process ended. */
-  exit?: {
-    reason: "exited" | "signaled" | "out-of-memory" | "timed-out";
-    code: number | null;
-    signal: string | null;
-  } | undefined;
-  /** The last record of a reader that was too slow: what follows is dropped up to `first`, which `?after=` takes. */
-  gap?: {
-    first: string;
   } | undefined;
 };
 

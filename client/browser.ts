@@ -9,11 +9,17 @@ export interface ConnectOptions extends ClientOptions {
   token?: string | undefined;
 }
 
-/** A client for a page. A browser's WebSocket sends no token: `url` must then let terminals in by itself. */
+/** A browser's WebSocket sends no header of the page's choice: the daemon takes the token from a subprotocol, which it does not select. */
+const protocolsOf = (protocol: string, token: string | undefined): string[] => {
+  if (token === undefined) return [protocol];
+  const encoded = btoa(token).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return [protocol, `unshared.bearer.${encoded}`];
+};
+
+/** A client for a page. */
 export const connect = (options: ConnectOptions = {}): Client => {
   const url = options.url ?? globalThis.location.origin;
-  return new Client(
-    fetchTransport(url, options.token, async (address, protocol) => new WebSocket(address, protocol) as unknown as WireSocket),
-    options,
-  );
+  const openSocket = async (address: string, protocol: string) =>
+    new WebSocket(address, protocolsOf(protocol, options.token)) as unknown as WireSocket;
+  return new Client(fetchTransport(url, options.token, openSocket), options);
 };

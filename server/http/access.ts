@@ -7,6 +7,7 @@ import { DomainError } from "../domain/errors.ts";
 import { digestOf, type Tokens } from "../domain/tokens.ts";
 import { FailedTokens } from "./failed-tokens.ts";
 import { checkScope } from "./scopes.ts";
+import { isTerminalHandshake } from "./terminal-handshake.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -79,6 +80,14 @@ const checkOrigin = (policy: AccessPolicy, request: FastifyRequest, unix: boolea
   if (!own) throw new DomainError("forbidden", "requests from pages of other origins are refused");
 };
 
+/** Browsers let pages set no header of a WebSocket but its subprotocols: there the token is one of them, in base64url. */
+const bearerOfHandshake = ({ raw }: FastifyRequest): string | null => {
+  if (!isTerminalHandshake(raw.url, raw.headers.upgrade)) return null;
+  const [, encoded] =
+    /(?:^|,)\s*unshared\.bearer\.([A-Za-z0-9_-]{1,684})\s*(?:,|$)/.exec(raw.headers["sec-websocket-protocol"] ?? "") ?? [];
+  return encoded === undefined ? null : Buffer.from(encoded, "base64url").toString("latin1");
+};
+
 const bearer = (header: string | undefined): string | null => /^Bearer ([A-Za-z0-9._~+/=-]{1,512})$/i.exec(header ?? "")?.[1] ?? null;
 
 /** Refuses before the body is read: names and origins of others, on TCP whoever has no token, and whose scope does not reach so far. */
@@ -99,7 +108,7 @@ export const authorization = (app: FastifyInstance, policy: AccessPolicy, tokens
 
 /** @throws DomainError `unauthorized`, `too-many-requests` */
 const holderOf = (policy: AccessPolicy, tokens: Tokens, failed: FailedTokens, request: FastifyRequest): Caller => {
-  const secret = bearer(request.headers.authorization);
+  const secret = bearer(request.headers.authorization) ?? bearerOfHandshake(request);
   if (secret === null)
     throw new DomainError(
       "unauthorized",

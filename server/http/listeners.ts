@@ -5,8 +5,8 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
 import { problemOf } from "./problems.ts";
-import { isTerminalHandshake } from "./routes/terminal.ts";
 import { isUntimed } from "./streamed-bodies.ts";
+import { isTerminalHandshake } from "./terminal-handshake.ts";
 
 /** How long a request's head, and the whole request, may take to arrive; how long a connection may be idle: milliseconds. */
 const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000, connectionsCheckingInterval: 1_000 };

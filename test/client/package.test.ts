@@ -7,7 +7,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientTypes } from "../../script/client-types.ts";
 import type { Daemon } from "../fixtures/daemon.ts";
-import { startSmallDaemon } from "../http/small-daemon.ts";
+import { startSmallDaemon, tcpPort } from "../http/small-daemon.ts";
+import { adminToken } from "../http/token-client.ts";
 
 const repository = resolve(import.meta.dirname, "../..");
 const compiler = join(repository, "node_modules/typescript/bin/tsc");
@@ -64,6 +65,22 @@ describe("the package", () => {
       true,
       "sandbox-not-found",
     ]);
+  });
+
+  const page = `
+    import { connect } from "unshared-client";
+    const client = connect({ url: process.argv[2], token: process.argv[3] });
+    const sandbox = await client.sandboxes.create();
+    const terminal = await sandbox.terminal(["/bin/bash", "-c", "echo $((6 * 7)); exit 3"]);
+    let shown = "";
+    for await (const bytes of terminal) shown += new TextDecoder().decode(bytes);
+    const end = await terminal.ended;
+    await sandbox.delete();
+    console.log(JSON.stringify([shown, end.exit.code]));`;
+  it("has in its part for browsers a terminal, by the token alone, which Node's own WebSocket sends no header of", async () => {
+    writeFileSync(join(project, "page.js"), page);
+    const address = [`http://127.0.0.1:${tcpPort(daemon)}`, adminToken(daemon)];
+    expect(JSON.parse(await run(process.execPath, ["--conditions=browser", "page.js", ...address], project))).toEqual(["42\r\n", 3]);
   });
 
   const typed = `

@@ -1,4 +1,5 @@
 import { readFileSync, readlinkSync } from "node:fs";
+import { get as httpGet } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { commandLine, isAlive, statusLine, until } from "../fixtures/processes.ts";
@@ -190,9 +191,10 @@ describe("a terminal is refused", () => {
 });
 
 describe("over TCP", () => {
-  const open = (id: string, headers: Record<string, string>) => {
-    const { port } = (daemon.daemon.log.findLast(({ msg }) => msg === "listening") as { tcp: { port: number } }).tcp;
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/sandboxes/box/processes/${id}/terminal`, { headers });
+  const tcpPort = () => (daemon.daemon.log.findLast(({ msg }) => msg === "listening") as { tcp: { port: number } }).tcp.port;
+  const token = () => readFileSync(`${daemon.daemon.stateDir}/admin.token`, "utf8").trim();
+  const open = (id: string, headers: Record<string, string>, protocols: string[] = []) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${tcpPort()}/v1/sandboxes/box/processes/${id}/terminal`, protocols, { headers });
     return new Promise<WebSocket>((resolve, reject) => {
       socket.once("open", () => resolve(socket));
       socket.once("error", reject);
@@ -201,7 +203,7 @@ describe("over TCP", () => {
 
   it("a terminal needs the token, and a page of this daemon or none", async () => {
     const { id } = await startShell();
-    const authorization = `Bearer ${readFileSync(`${daemon.daemon.stateDir}/admin.token`, "utf8").trim()}`;
+    const authorization = `Bearer ${token()}`;
     await expect(open(id, {})).rejects.toThrow("401");
     await expect(open(id, { authorization: "Bearer wrong" })).rejects.toThrow("401");
     await expect(open(id, { authorization, origin: "http://evil.example" })).rejects.toThrow("403");
@@ -217,6 +219,26 @@ describe("over TCP", () => {
     socket.send(Buffer.from("echo tcp-$((1+2))\r"));
     await text;
     socket.close();
+    await daemon.request("DELETE", `/v1/sandboxes/box/processes/${id}`);
+  });
+
+  it("a page gives its token as a subprotocol, which is not selected, on terminals alone", async () => {
+    const { id } = await startShell();
+    const terminal = "unshared.terminal.v1";
+    const offer = (secret: string) => `unshared.bearer.${Buffer.from(secret).toString("base64url")}`;
+    await expect(open(id, {}, [terminal])).rejects.toThrow("401");
+    await expect(open(id, {}, [terminal, offer("wrong")])).rejects.toThrow("401");
+    await expect(open(id, {}, [terminal, `unshared.bearer.${token()}`])).rejects.toThrow("401");
+    await expect(open(id, { origin: "http://evil.example" }, [terminal, offer(token())])).rejects.toThrow("403");
+    const socket = await open(id, { origin: `http://127.0.0.1:${tcpPort()}` }, [terminal, offer(token())]);
+    expect(socket.protocol).toBe(terminal);
+    socket.close();
+    const headers = { upgrade: "websocket", connection: "upgrade", "sec-websocket-protocol": offer(token()) };
+    const elsewhere = await new Promise((resolve) =>
+      httpGet({ host: "127.0.0.1", port: tcpPort(), path: "/v1/info", headers }, ({ statusCode }) => resolve(statusCode)),
+    );
+    expect(elsewhere).toBe(401);
+    expect(JSON.stringify(daemon.daemon.log)).not.toContain(offer(token()));
     await daemon.request("DELETE", `/v1/sandboxes/box/processes/${id}`);
   });
 });

@@ -7,6 +7,7 @@ import { auditHandshake } from "../audit.ts";
 import { ProcessPath } from "../schemas/processes.ts";
 import { problemResponses } from "../schemas/shared.ts";
 import type { Services } from "../services.ts";
+import { isTerminalHandshake } from "../terminal-handshake.ts";
 import { TerminalSession } from "../terminal-session.ts";
 
 const subprotocol = "unshared.terminal.v1";
@@ -18,7 +19,8 @@ what is held of it, from the client what is typed. Text frames are JSON. The cli
 \`{"type":"signal","signal":"SIGTERM","group":true}\`. The server sends \`{"type":"exit","exit":{...}}\` as its last, \`{"type":"error","problem":{...}}\` when something
 the client sent could not be done, and \`{"type":"gap","first":N}\` where output was dropped because the viewer was too slow.
 Several viewers may be there at a time: all see the same, and all may type. Their leaving ends nothing. The server pings every 20 seconds, and gives up a viewer that
-has not answered for 60. Close codes: 1000 the process ended, 1001 the sandbox or the daemon ended, 1011 the output cannot be read.`;
+has not answered for 60. A page, whose WebSocket can send no \`Authorization\`, offers its token as a second subprotocol: \`unshared.bearer.\` and the token in
+base64url without padding. Close codes: 1000 the process ended, 1001 the sandbox or the daemon ended, 1011 the output cannot be read.`;
 
 const checkHandshake = (request: FastifyRequest): void => {
   if (request.ws !== true) throw new DomainError("upgrade-required", "this path answers WebSocket handshakes only");
@@ -94,7 +96,3 @@ export const terminalRoutes =
       handler: async () => undefined as never,
     });
   };
-
-/** Which requests leave HTTP: handshakes on a terminal. All others are answered as if they had not asked for it. */
-export const isTerminalHandshake = (url: string | undefined, upgrade: string | undefined): boolean =>
-  /^websocket$/i.test(upgrade ?? "") && /^\/v1\/sandboxes\/[^/?]+\/processes\/[^/?]+\/terminal(\?|$)/.test(url ?? "");
