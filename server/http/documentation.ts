@@ -4,14 +4,20 @@ import swagger from "@fastify/swagger";
 import swaggerUi from "@fastify/swagger-ui";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
+import { guideRoutes } from "./guide/routes.ts";
 import { problemKinds } from "./problems.ts";
 
 const project = resolve(import.meta.dirname, "../..");
 export const version = (JSON.parse(readFileSync(`${project}/package.json`, "utf8")) as { version: string }).version;
 
 const description = `Manages sandboxes: processes in Linux namespaces of their own, with a root of their own.
-Every failure is a problem document (RFC 9457); \`GET /problems/{code}\` explains its code.
+The [guides](/docs/guide) begin with the quick start. Every failure is a problem document (RFC 9457); \`GET /problems/{code}\` explains its code.
 \`Idempotency-Key\` is honoured on every POST.`;
+
+/** All that the page of the contract loads is this daemon's; the pictures of its buttons are within its style. */
+const pagePolicy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -21,6 +27,17 @@ declare module "fastify" {
     streams?: readonly string[];
   }
 }
+
+interface QuerySchema {
+  properties: Record<string, { default?: unknown }>;
+  required?: string[];
+}
+
+/** What the routes read always has its default, and callers need not send it: the contract is the callers'. */
+const withoutRequiredDefaults = (query: QuerySchema): QuerySchema => ({
+  ...query,
+  required: (query.required ?? []).filter((name) => query.properties[name]?.default === undefined),
+});
 
 const isProblem = ([status]: [string, unknown]): boolean => Number(status) >= 400;
 
@@ -33,7 +50,7 @@ const setProblemsAside = (app: FastifyInstance): void => {
   });
 };
 
-/** The contract as OpenAPI 3.1 from the routes' schemas at /openapi.json, its page at /docs, and the page of each problem. */
+/** The contract as OpenAPI 3.1 from the routes' schemas at /openapi.json, its page at /docs, the guides, and the page of each problem. */
 export const documentation = async (app: FastifyInstance): Promise<void> => {
   setProblemsAside(app);
   await app.register(swagger, {
@@ -63,6 +80,7 @@ export const documentation = async (app: FastifyInstance): Promise<void> => {
     transform: ({ schema, url, route }) => ({
       schema: {
         ...schema,
+        ...(schema?.querystring !== undefined && { querystring: withoutRequiredDefaults(schema.querystring as QuerySchema) }),
         ...(route.config?.streams && { consumes: [...route.config.streams], body: { type: "string", format: "binary" } }),
         response: { ...(schema?.response as object | undefined), ...route.config?.problems },
       },
@@ -76,7 +94,14 @@ export const documentation = async (app: FastifyInstance): Promise<void> => {
   app.addHook("onRoute", (route) => {
     if (route.url.startsWith("/docs")) route.config = { ...route.config, ...open.config };
   });
-  await app.register(swaggerUi, { routePrefix: "/docs", uiConfig: { docExpansion: "list", deepLinking: true } });
+  await app.register(swaggerUi, {
+    routePrefix: "/docs",
+    theme: { title: "unshared API" },
+    // Without the bar of the usual layout, which loads contracts of others.
+    uiConfig: { docExpansion: "list", deepLinking: true, layout: "BaseLayout" },
+    staticCSP: pagePolicy,
+  });
+  guideRoutes(app);
 
   app.get("/openapi.json", { ...open, schema: { hide: true } }, async () => app.swagger());
   app.get("/problems/:code", { ...open, schema: { hide: true } }, async (request, reply) => {

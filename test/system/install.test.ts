@@ -54,6 +54,17 @@ describe("script/install --destdir", () => {
     }
   });
 
+  test("the guides are there, each with its page", () => {
+    const load = `
+      const { guides, attachments, textOf } = await import(${JSON.stringify(join(place, "server/http/guide/guides.ts"))});
+      const { pageOf } = await import(${JSON.stringify(join(place, "server/http/guide/page.ts"))});
+      for (const file of Object.values(attachments)) textOf(file);
+      console.log(JSON.stringify(Object.keys(guides).map(pageOf).map((page) => page.includes("<main"))));`;
+    const pages = JSON.parse(execFileSync(join(place, "bin/node"), ["--input-type=module", "--eval", load], { encoding: "utf8" }));
+    expect(new Set(pages)).toEqual(new Set([true]));
+    expect(pages.length).toBeGreaterThan(8);
+  });
+
   test("unsharectl runs on the installed Node, with its man page and completion beside it", () => {
     const wrapper = readFileSync(join(destination, "usr/local/bin/unsharectl"), "utf8");
     const [, node = "", main = ""] = /^exec (\S+) (\S+) "\$@"$/m.exec(wrapper) ?? [];

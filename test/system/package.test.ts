@@ -55,7 +55,7 @@ test("daemon and native program run from there", () => {
   const node = join(library, "bin/node");
   expect(execFileSync(node, [join(library, "server/main.ts"), "--version"], { encoding: "utf8", cwd: "/" })).toContain(version);
   expect(execFileSync(join(library, "build/unshared-supervisor"), ["--version"], { encoding: "utf8" }).trim()).toBe(version);
-  const rooms = ["server/http/app.ts", "server/store/database.ts", "server/host/debootstrap-run.ts"];
+  const rooms = ["server/http/app.ts", "server/store/database.ts", "server/http/guide/page.ts", "server/host/debootstrap-run.ts"];
   const load = rooms.map((path) => `await import(${JSON.stringify(join(library, path))});`);
   const loaded = spawnSync(node, ["--input-type=module", "--eval", load.join("")], { encoding: "utf8" });
   expect([loaded.stderr, loaded.status]).toEqual(["", 0]);
