@@ -1,4 +1,5 @@
 /** The composition root: builds the rooms, recovers, listens, shuts down. Nothing else knows all of them. */
+import { flushCompileCache } from "node:module";
 import { hostname, release } from "node:os";
 import { type Logger, pino } from "pino";
 import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
@@ -241,6 +242,8 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   serviceManager.ready(`serving${access.tcp === null ? "" : `, also on ${access.tcp.host}:${access.tcp.port}`}`);
 
   lifetimes.begin();
+  // Node writes it at a clean end; a daemon that is killed would leave the next one to compile everything again.
+  flushCompileCache();
   if (config.tls !== null)
     renewOnHangup(config.tls, logger, (renewed) => {
       listeners.renew(renewed);

@@ -38,13 +38,14 @@ export const validators = (): FastifySchemaCompiler<TSchema> => {
   const made = new Map<string, ReturnType<FastifySchemaCompiler<TSchema>>>();
   return ({ schema, httpPart }) => {
     const kind = httpPart === "body" ? body : text;
-    // Those of equal schemas are one.
+    // Those of equal schemas are one, compiled when it is first used.
     const name = `${kind === body} ${JSON.stringify(schema)}`;
     const known = made.get(name);
     if (known !== undefined) return known;
-    const validate = kind.first.compile(schema);
+    let validate: ValidateFunction | null = null;
     let thorough: ValidateFunction | null = null;
     const check = (data: unknown) => {
+      validate ??= kind.first.compile(schema);
       if (validate(data)) return { value: data };
       let { errors } = validate;
       if (JSON.stringify(data ?? null).length <= thoroughBytes) {

@@ -89,6 +89,8 @@ export class Database implements Persistence {
       closeSync(directory);
       this.#connection.pragma("synchronous = NORMAL");
       this.#connection.pragma("wal_autocheckpoint = 0");
+      // KiB. better-sqlite3 is built for 16 MB, which would double pages that the kernel keeps anyway.
+      this.#connection.pragma("cache_size = -2000");
       this.#connection.pragma(`journal_size_limit = ${keptLogBytes}`);
     } catch (error) {
       this.#connection.close();
