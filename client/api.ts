@@ -1998,6 +1998,7 @@ export interface Operations {
     path: undefined;
     query: {
       after?: string | undefined;
+      tail?: number | undefined;
       follow?: boolean | undefined;
       sandbox?: string | undefined;
       limit?: number | undefined;
@@ -2011,6 +2012,7 @@ export interface Operations {
     path: undefined;
     query: {
       after?: string | undefined;
+      tail?: number | undefined;
       follow?: boolean | undefined;
       sandbox?: string | undefined;
       limit?: number | undefined;

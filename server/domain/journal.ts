@@ -17,6 +17,8 @@ export type JournalPiece<Entry> = { kind: "entries"; entries: Entry[] } | { kind
 export interface JournalQuery {
   /** Undefined: from the first that is kept. */
   after: number | undefined;
+  /** Without `after`: so many of the newest first, before those that do not fit are left out. Undefined: all that are kept. */
+  tail?: number | undefined;
   follow: boolean;
   limit: number;
 }
@@ -46,7 +48,7 @@ export class JournalReader<Entry extends { id: number }> {
   /** Opens a reading of those that fit. @throws DomainError of the code `dropped` (member first) */
   open(query: JournalQuery, fits: (entry: Entry) => boolean, signal: AbortSignal): AsyncGenerator<JournalPiece<Entry>, undefined> {
     const { first, last } = this.#journal.span();
-    const after = query.after ?? first - 1;
+    const after = query.after ?? Math.max(first - 1, query.tail === undefined ? 0 : last - query.tail);
     if (after + 1 < first)
       throw new DomainError(this.#dropped, `number ${after + 1} is kept no more, the first is ${first}`, { members: { first } });
     return this.#read({ ...query, after }, last, fits, AbortSignal.any([signal, this.#closing.signal]));

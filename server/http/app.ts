@@ -3,6 +3,7 @@ import { DomainError } from "../domain/errors.ts";
 import { type AccessPolicy, authorization } from "./access.ts";
 import { auditCalls } from "./audit.ts";
 import { bodies, bodyLimit } from "./bodies.ts";
+import { dashboard } from "./dashboard.ts";
 import { documentation } from "./documentation.ts";
 import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
@@ -126,6 +127,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   refuseUnknownQueries(app);
   await documentation(app);
   requireScopes(app);
+  dashboard(app);
   for (const room of routes) await app.register(room(services));
   return app;
 };

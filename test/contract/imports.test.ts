@@ -102,6 +102,36 @@ describe("the client imports nothing of the server", () => {
   });
 });
 
+/** The dashboard is built on the client as a browser has it, and on few packages. */
+const webViolations = (file: string, source: string): string[] =>
+  importsOf(source).flatMap((name) => {
+    const isPackage = /^(preact|preact\/hooks|@preact\/signals|uplot|uplot\/.*\.css|@xterm\/.*)$/.test(name);
+    const isOwn = name.startsWith(".") && !join(dirname(file), name).startsWith("..");
+    const isClient = join(dirname(file), name) === "../../client/browser.ts";
+    return isPackage || isOwn || isClient ? [] : [`${file}: ${name} is neither the dashboard's own nor the client's`];
+  });
+
+describe("the dashboard imports the client alone", () => {
+  const web = fileURLToPath(new URL("../../web/src", import.meta.url));
+  const files = readdirSync(web, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
+    .map((entry) => relative(web, join(entry.parentPath, entry.name)));
+
+  test.each(files.sort())("%s", (file) => {
+    expect(webViolations(file, readFileSync(join(web, file), "utf8"))).toEqual([]);
+  });
+
+  test.each([
+    ["app.tsx", 'import { x } from "../../server/http/app.ts";'],
+    ["app.tsx", 'import { x } from "../../client/http.ts";'],
+    ["pages/a.tsx", 'import { x } from "../../client/browser.ts";'],
+    ["app.tsx", 'import { x } from "node:fs";'],
+    ["app.tsx", 'const x = await import("lodash");'],
+  ])("refuses in %s: %s", (file, source) => {
+    expect(webViolations(file, source)).toHaveLength(1);
+  });
+});
+
 describe("the rule itself", () => {
   test.each([
     ["domain/roots.ts", 'import { x } from "../store/roots.ts";'],

@@ -50,7 +50,6 @@ describe("HEAD", () => {
 
 describe("what is not there", () => {
   it.each([
-    "/",
     "/v1",
     "/v1/",
     "/v1/nothing",

@@ -45,6 +45,12 @@ describe("script/install --destdir", () => {
     for (const name of ["vitest", "typescript", "@biomejs", "@types"]) expect(packages).not.toContain(name);
   });
 
+  test("the dashboard is there as it was built, without its sources", () => {
+    const web = fileURLToPath(new URL("../../web", import.meta.url));
+    expect(filesBelow(join(place, "web"))).toEqual(filesBelow(join(web, "dist")).map((name) => join("dist", name)));
+    expect(readFileSync(join(place, "web/dist/index.html"), "utf8")).toContain("/assets/");
+  });
+
   test("the native program and the units are where the units name them", () => {
     const units = ["unshared-launcher.service", "unshared.service"];
     for (const unit of units) {

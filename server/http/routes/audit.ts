@@ -43,10 +43,10 @@ export const auditRoutes =
         },
       },
       async (request, reply) => {
-        const { after, follow, sandbox, limit = Number.POSITIVE_INFINITY } = request.query;
+        const { after, tail, follow, sandbox, limit = Number.POSITIVE_INFINITY } = request.query;
         const format = acceptedFormat(request.headers.accept, [serverSentEvents], ndjson);
         const from = lastEventId(request.headers["last-event-id"]) ?? after;
-        const pieces = audit.open({ after: from === undefined ? undefined : Number(from), follow, sandbox, limit }, abortedBy(reply));
+        const pieces = audit.open({ after: from === undefined ? undefined : Number(from), tail, follow, sandbox, limit }, abortedBy(reply));
         return sendPieces(reply as never, pieces, format) as never;
       },
     );

@@ -44,13 +44,14 @@ export const eventRoutes =
         },
       },
       async (request, reply) => {
-        const { after, follow, sandbox, type, limit = Number.POSITIVE_INFINITY } = request.query;
+        const { after, tail, follow, sandbox, type, limit = Number.POSITIVE_INFINITY } = request.query;
         const format = acceptedFormat(request.headers.accept, [serverSentEvents], ndjson);
         const from = lastEventId(request.headers["last-event-id"]) ?? after;
         const pieces = eventLog.open(
           {
             view: request.caller.view,
             after: from === undefined ? undefined : Number(from),
+            tail,
             follow,
             sandbox,
             types: type?.split(",") ?? [],
