@@ -147,6 +147,7 @@ export interface SandboxStore {
   list(filter: SandboxFilter): SandboxRow[];
   /** Rows that may have something alive: starting, running, paused, stopping. */
   alive(): SandboxRow[];
+  aliveIds(): string[];
   /** Rows of which nothing is alive and whose deletion has begun. */
   deleting(): SandboxRow[];
   ids(): string[];

@@ -46,15 +46,14 @@ export class Recovery {
   async run(): Promise<RecoveryReport> {
     const began = performance.now();
     const sockets = new Set(await this.#room.supervisors.sockets());
-    const rows = this.#room.store.alive();
-    await this.#each(rows, (row) =>
+    const alive = new Set(this.#room.store.aliveIds());
+    await this.#each([...alive], (id) =>
       this.#attempt(
-        row.id,
-        () => this.#recover(row, sockets.has(row.id)),
-        () => this.#instances.lost(row.id, "no supervisor answered when the daemon started"),
+        id,
+        () => this.#recover(id, sockets.has(id)),
+        () => this.#instances.lost(id, "no supervisor answered when the daemon started"),
       ),
     );
-    const alive = new Set(rows.map(({ id }) => id));
     const orphans = [...sockets].filter((id) => !alive.has(id));
     await this.#each(orphans, (id) => this.#attempt(id, () => this.#stopOrphan(id)));
     await this.#removeDirectories();
@@ -88,7 +87,10 @@ export class Recovery {
     }
   }
 
-  async #recover(row: SandboxRow, hasSocket: boolean): Promise<void> {
+  async #recover(id: string, hasSocket: boolean): Promise<void> {
+    // Read one by one: the store remembers the rows read last, and all of them at once are more than it remembers.
+    const row = this.#room.store.get(id);
+    if (row === null) return;
     if (row.bootId !== null && row.bootId !== this.#room.bootId) return this.#rebooted(row);
     if (row.state === "stopping" && row.instance === null) return; // its deletion is gone on with
     const attached = hasSocket ? await this.#room.supervisors.attach(row.id).catch(() => null) : null;

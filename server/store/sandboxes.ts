@@ -32,6 +32,7 @@ interface Stored {
 }
 
 const recentRows = 256;
+const isAlive = "s.state IN ('starting', 'running', 'paused', 'stopping')";
 const select = "SELECT s.*, r.name AS root_name FROM sandboxes s LEFT JOIN roots r ON r.id = s.root_id";
 
 const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
@@ -199,10 +200,12 @@ export class SandboxTable implements SandboxStore, UsageStore {
   }
 
   alive(): SandboxRow[] {
-    return this.#database
-      .prepare<[], Stored>(`${select} WHERE s.state IN ('starting', 'running', 'paused', 'stopping') ORDER BY s.id`)
-      .all()
-      .map(rowOf);
+    return this.#database.prepare<[], Stored>(`${select} WHERE ${isAlive} ORDER BY s.id`).all().map(rowOf);
+  }
+
+  aliveIds(): string[] {
+    const rows = this.#database.prepare<[], { id: string }>(`SELECT s.id FROM sandboxes s WHERE ${isAlive} ORDER BY s.id`).all();
+    return rows.map(({ id }) => id);
   }
 
   deleting(): SandboxRow[] {
