@@ -39,6 +39,7 @@ const codes: readonly (readonly [string, string])[] = [
 const environment: readonly (readonly [string, string])[] = [
   ["UNSHARED_SOCKET", "The daemon's unix socket; /run/unshared/unshared.sock by default."],
   ["UNSHARED_URL, UNSHARED_TOKEN", "Its address over TCP in place of the socket, and the token for it."],
+  ["UNSHARED_CA", "A file of authorities, PEM, that its certificate may come from; the machine's by default."],
   ["NO_COLOR", "Any value: no colours."],
 ];
 

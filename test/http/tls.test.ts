@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { connect } from "node:net";
@@ -8,6 +8,7 @@ import { type TLSSocket, connect as tlsConnect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { readTls } from "../../server/host/tls-files.ts";
+import { Authority } from "../fixtures/authority.ts";
 import { Daemon } from "../fixtures/daemon.ts";
 import { until } from "../fixtures/processes.ts";
 import { expectProblem } from "./expect-problem.ts";
@@ -15,71 +16,18 @@ import { startSmallDaemon, tcpPort } from "./small-daemon.ts";
 import { adminToken } from "./token-client.ts";
 
 let folder: string;
+let authority: Authority;
 let daemon: Daemon;
 let silent: Promise<number>;
 const file = (name: string): string => join(folder, name);
-const openssl = (...args: string[]) => execFileSync("openssl", args, { stdio: ["ignore", "pipe", "pipe"] });
-
-/** A certificate by the authority, for these names. */
-const certify = (name: string, alternatives: string): void => {
-  openssl(
-    "req",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:prime256v1",
-    "-nodes",
-    "-keyout",
-    file(`${name}.key`),
-    "-out",
-    file(`${name}.csr`),
-    "-subj",
-    `/CN=${name}`,
-  );
-  writeFileSync(file(`${name}.ext`), `subjectAltName=${alternatives}\n`);
-  openssl(
-    "x509",
-    "-req",
-    "-in",
-    file(`${name}.csr`),
-    "-CA",
-    file("ca.crt"),
-    "-CAkey",
-    file("ca.key"),
-    "-CAcreateserial",
-    "-days",
-    "2",
-    "-extfile",
-    file(`${name}.ext`),
-    "-out",
-    file(`${name}.crt`),
-  );
-  chmodSync(file(`${name}.key`), 0o600);
-};
 const flags = (name = "server"): string[] => ["--tls-cert", file(`${name}.crt`), "--tls-key", file(`${name}.key`)];
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "unshared-tls-"));
-  openssl(
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:prime256v1",
-    "-nodes",
-    "-keyout",
-    file("ca.key"),
-    "-out",
-    file("ca.crt"),
-    "-subj",
-    "/CN=authority",
-    "-days",
-    "2",
-  );
-  certify("server", "DNS:boxes.example,DNS:*.many.example,IP:127.0.0.1");
-  certify("other", "DNS:boxes.example,IP:127.0.0.1");
-  certify("client", "DNS:client.example");
+  authority = new Authority(folder);
+  authority.certify("server", "DNS:boxes.example,DNS:*.many.example,IP:127.0.0.1");
+  authority.certify("other", "DNS:boxes.example,IP:127.0.0.1");
+  authority.certify("client", "DNS:client.example");
   // The address of all interfaces, which in clear is refused.
   daemon = await startSmallDaemon("--listen", "0.0.0.0:0", ...flags());
   silent = silence();
@@ -210,23 +158,7 @@ describe("certificates of clients", () => {
     const own = { cert: readFileSync(file("client.crt")), key: readFileSync(file("client.key")) };
     expect((await ask(strict, {}, own)).status).toBe(200);
     expectProblem(await ask(strict, { authorization: "" }, own), 401);
-    openssl(
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:prime256v1",
-      "-nodes",
-      "-keyout",
-      file("self.key"),
-      "-out",
-      file("self.crt"),
-      "-subj",
-      "/CN=client",
-      "-days",
-      "2",
-    );
+    authority.selfSign("self");
     const foreign = { cert: readFileSync(file("self.crt")), key: readFileSync(file("self.key")) };
     await expect(ask(strict, {}, foreign)).rejects.toThrow();
     // Old versions are not spoken.
