@@ -5,10 +5,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { pino } from "pino";
 import { buildApp } from "../server/http/app.ts";
+import { ConnectionLimits } from "../server/http/connection-limits.ts";
 import type { Services } from "../server/http/services.ts";
 import { clientTypes } from "./client-types.ts";
 
-const services = { logger: pino({ level: "silent" }) } as unknown as Services;
+const services = { logger: pino({ level: "silent" }), connectionLimits: new ConnectionLimits(60_000, () => {}) } as unknown as Services;
 const app = await buildApp(services, { fromUnix: new WeakSet(), tokenDigest: Buffer.alloc(32), tcp: null });
 await app.ready();
 const contract = `${JSON.stringify(app.swagger(), null, 2)}\n`;

@@ -20,6 +20,7 @@ export interface Config {
   /** Null: TCP is in clear. */
   readonly tls: { cert: string; key: string; clientCa: string | null } | null;
   readonly tokenFile: string;
+  readonly clientSeconds: number;
   readonly cgroupParent: string;
   readonly idBase: number;
   readonly readyShells: number;
@@ -57,6 +58,7 @@ const settings: readonly Setting[] = [
   { flag: "tls-key", value: "FILE", fallback: "", text: "its key, which only root and a group can read" },
   { flag: "tls-client-ca", value: "FILE", fallback: "", text: "authority that certificates of clients must be from" },
   { flag: "token-file", value: "PATH", fallback: "", text: "bearer token of TCP (default STATE_DIR/admin.token, made at first start)" },
+  { flag: "client-seconds", value: "N", fallback: "60", text: "how long a client may take to send a request, or not read its answer" },
   { flag: "cgroup-parent", value: "NAME", fallback: "unshared", text: "cgroup below which all sandboxes live" },
   { flag: "id-base", value: "N", fallback: "1000000000", text: "first host uid and gid of the sandboxes' ranges" },
   { flag: "ready-shells", value: "N", fallback: "4", text: "prepared shells kept waiting, 0 to 64" },
@@ -207,6 +209,7 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
       tls,
       listen: listenAddress(get("listen"), insecureListen || tls !== null),
       tokenFile: resolve(get("token-file") || join(stateDir, "admin.token")),
+      clientSeconds: wholeNumber("client-seconds", get("client-seconds"), 1, 3600),
       cgroupParent,
       // 65,536 ids for each instance must fit below 2^32 - 1, the id that means "none".
       idBase: wholeNumber("id-base", get("id-base"), 65536, highestIdBase),

@@ -48,6 +48,7 @@ import { readTls, renewOnHangup } from "./host/tls-files.ts";
 import { ensureToken } from "./host/token.ts";
 import type { AccessPolicy } from "./http/access.ts";
 import { buildApp } from "./http/app.ts";
+import { ConnectionLimits } from "./http/connection-limits.ts";
 import { version } from "./http/documentation.ts";
 import { Listeners, SocketTakenError } from "./http/listeners.ts";
 import { loggerOptions } from "./logging.ts";
@@ -179,6 +180,10 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     preflight: new HostPreflight(launcher, config.stateDir),
   });
 
+  const connectionLimits = new ConnectionLimits(config.clientSeconds * 1000, (reason) => {
+    measurements.connectionCut(reason);
+    logger.info({ reason }, "a client's connection was cut off");
+  });
   const fromUnix: AccessPolicy["fromUnix"] = new WeakSet();
   const access: AccessPolicy = { fromUnix, tokenDigest: digestOf(token), tcp: null };
   const app = await buildApp(
@@ -205,6 +210,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       idempotency: new IdempotencyTable(database),
       visibility: new Visibility(store, runs, operations),
       tokens,
+      connectionLimits,
       logger,
     },
     access,
@@ -224,7 +230,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   for (const journal of [events, auditTable]) journal.keepPruned(pruning.signal);
 
   releaseStartMemory();
-  const listeners = new Listeners(app, fromUnix);
+  const listeners = new Listeners(app, fromUnix, connectionLimits);
   try {
     if (handedOver === null) await listeners.openUnix(config.socket, gid);
     else await listeners.adoptUnix(handedOver);

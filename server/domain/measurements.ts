@@ -26,6 +26,10 @@ export interface DatabaseTimes {
   synced(seconds: number): void;
 }
 
+/** Why a client's connection was cut off: its request did not arrive in time, or its answer was not read. */
+export const cutReasons = ["request-late", "answer-unread"] as const;
+export type CutReason = (typeof cutReasons)[number];
+
 /** What is counted for the operator. Names and units are those of `GET /metrics`. */
 export interface Measurements extends DatabaseTimes {
   launched(phases: Instance["phases"]): void;
@@ -34,6 +38,7 @@ export interface Measurements extends DatabaseTimes {
   ended(reason: string | null): void;
   /** @param route the pattern, not the path, so that the number of series is bounded */
   answered(method: string, route: string, status: number, milliseconds: number): void;
+  connectionCut(reason: CutReason): void;
   /** @param seconds how long it waited for its turn */
   runStarted(seconds: number): void;
   /** @param seconds from its turn to its end, its sandbox made and removed; null where it had no turn, or nobody saw its end */

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ErrorCode } from "../domain/errors.ts";
 import { states } from "../domain/lifecycle.ts";
-import { endReasons, type Measurements, type RunOutcomeName, runOutcomes } from "../domain/measurements.ts";
+import { type CutReason, cutReasons, endReasons, type Measurements, type RunOutcomeName, runOutcomes } from "../domain/measurements.ts";
 import type { Instance, Launcher, SandboxStore } from "../domain/ports.ts";
 import type { OperationStore } from "../domain/root-ports.ts";
 import type { RunStore } from "../domain/run.ts";
@@ -32,6 +32,7 @@ export class PrometheusMeasurements implements Measurements {
   readonly #failures: Counter<"code" | "layer">;
   readonly #requests: Histogram<"method" | "route" | "status">;
   readonly #ends: Counter<"reason">;
+  readonly #cuts: Counter<"reason">;
   readonly #operations: Gauge<"kind" | "state">;
   readonly #databaseBytes: Gauge<"file">;
   readonly #commits: Histogram;
@@ -69,6 +70,13 @@ export class PrometheusMeasurements implements Measurements {
       registers,
     });
     for (const reason of endReasons) this.#ends.inc({ reason }, 0);
+    this.#cuts = new Counter({
+      name: "unshared_http_connections_cut_total",
+      help: "Connections that were cut off: a request that did not arrive in time, an answer that was not read.",
+      labelNames: ["reason"],
+      registers,
+    });
+    for (const reason of cutReasons) this.#cuts.inc({ reason }, 0);
     this.#operations = new Gauge({
       name: "unshared_operations",
       help: "Stored operations by kind and state.",
@@ -144,6 +152,10 @@ export class PrometheusMeasurements implements Measurements {
 
   answered(method: string, route: string, status: number, milliseconds: number): void {
     this.#requests.observe({ method, route, status }, milliseconds / 1000);
+  }
+
+  connectionCut(reason: CutReason): void {
+    this.#cuts.inc({ reason });
   }
 
   runStarted(seconds: number): void {

@@ -83,13 +83,14 @@ const logRequest = (request: FastifyRequest, reply: FastifyReply): void => {
 
 /** Builds the application: routes, checks, documents. It never listens; see `listeners.ts`. */
 export const buildApp = async (services: Services, access: AccessPolicy): Promise<App> => {
+  const { connectionLimits: limits } = services;
   const app = Fastify({
     loggerInstance: services.logger,
     // One line for each request is written by the hook below; fastify's own pair would be two.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
-    serverFactory: (handler) => createHttpServer(handler),
-    clientErrorHandler: (error, socket) => answerClientError(error, socket),
+    serverFactory: (handler) => createHttpServer(handler, limits),
+    clientErrorHandler: (error, socket) => answerClientError(limits, error, socket),
     // What the router itself refuses, such as a path with a broken escape, has no route and no hooks.
     frameworkErrors: (error, request, reply) => {
       answerFailure(error, request as never, reply as never);

@@ -4,12 +4,28 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 import { problemOf } from "./problems.ts";
 import { isUntimed } from "./streamed-bodies.ts";
 import { isTerminalHandshake } from "./terminal-handshake.ts";
 
-/** How long a request's head, and the whole request, may take to arrive; how long a connection may be idle: milliseconds. */
-const timeouts = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000, connectionsCheckingInterval: 1_000 };
+/** How long a request's head may take to arrive, where the whole of it may take longer; how long a connection may be idle: milliseconds. */
+const headMilliseconds = 10_000;
+const idleMilliseconds = 75_000;
+/** How long a client that was refused may take to close a connection that is closed from here. */
+const lingerMilliseconds = 5_000;
+/** Connections that wait to be accepted; the kernel's own bound (net.core.somaxconn) is below it. */
+const backlog = 65_535;
+
+const timeouts = ({ milliseconds }: ConnectionLimits) => ({
+  headersTimeout: Math.min(headMilliseconds, milliseconds),
+  requestTimeout: milliseconds,
+  keepAliveTimeout: idleMilliseconds,
+  connectionsCheckingInterval: Math.min(1_000, milliseconds / 4),
+  // A peer whose host is gone is found out by the kernel (tcp(7)).
+  keepAlive: true,
+  keepAliveInitialDelay: idleMilliseconds,
+});
 
 /** PEM: certificate chain, key, and the authority of clients where they need a certificate. */
 export interface TlsKeys {
@@ -25,34 +41,37 @@ const tlsOptions = (keys: TlsKeys) => ({
   ...secureContext(keys),
   requestCert: keys.ca !== null,
   rejectUnauthorized: true,
-  handshakeTimeout: timeouts.headersTimeout,
+  handshakeTimeout: headMilliseconds,
 });
 
 /**
  * A server with limits that hold on every listener. Fastify sets `requestTimeout` 0 on servers it makes itself, and so
  * turns Node's own limit off (https://nodejs.org/api/http.html#serverrequesttimeout).
  */
-export const createHttpServer = (handler: RequestListener, tls: TlsKeys | null = null): Server => {
+export const createHttpServer = (handler: RequestListener, limits: ConnectionLimits, tls: TlsKeys | null = null): Server => {
   // A missing Host is refused by the application, as a problem document; Node's own refusal has no body.
   const shouldUpgradeCallback = ({ url, headers }: IncomingMessage) => isTerminalHandshake(url, headers.upgrade);
-  const options = { ...timeouts, maxHeaderSize: 16_384, requireHostHeader: false, shouldUpgradeCallback };
-  const server = tls === null ? createServer(options, handler) : createTlsServer({ ...options, ...tlsOptions(tls) }, handler);
+  const options = { ...timeouts(limits), maxHeaderSize: 16_384, requireHostHeader: false, shouldUpgradeCallback };
+  const bounded = limits.bounded(handler);
+  const server = tls === null ? createServer(options, bounded) : createTlsServer({ ...options, ...tlsOptions(tls) }, bounded);
+  limits.watch(server);
   // Who does not get through the handshake cannot be answered.
   server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
   // An expectation that is not known may be passed over (RFC 9110, section 10.1.1); Node's own refusal has no body.
-  server.on("checkExpectation", handler);
+  server.on("checkExpectation", bounded);
   server.on("connect", (_request, socket) => answerOnSocket(new DomainError("method-not-allowed", "this is no proxy"), socket as Socket));
   return server;
 };
 
 /** What Node's parser refuses before there is a request: answered as a problem document all the same. */
-export const answerClientError = (error: NodeJS.ErrnoException, socket: Socket): void => {
+export const answerClientError = (limits: ConnectionLimits, error: NodeJS.ErrnoException, socket: Socket): void => {
   // A streamed body has a limit of its own (streamed-bodies.ts).
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && isUntimed(socket)) return;
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
   }
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") limits.counted("request-late");
   const refusal =
     error.code === "HPE_HEADER_OVERFLOW"
       ? new DomainError("headers-too-large", "the headers are larger than 16,384 bytes")
@@ -62,7 +81,7 @@ export const answerClientError = (error: NodeJS.ErrnoException, socket: Socket):
   answerOnSocket(refusal, socket);
 };
 
-/** Answers where there is no request to reply to, and closes the connection. */
+/** Answers where there is no request to reply to, and closes the connection, also where the other side never does. */
 const answerOnSocket = (refusal: DomainError, socket: Socket): void => {
   const problem = problemOf(refusal, "/");
   const body = JSON.stringify(problem);
@@ -73,6 +92,7 @@ const answerOnSocket = (refusal: DomainError, socket: Socket): void => {
     "Connection: close",
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  setTimeout(() => socket.destroy(), lingerMilliseconds).unref();
 };
 
 /** A socket file that somebody answers on. */
@@ -111,12 +131,14 @@ const listening = (server: Server, listen: () => void): Promise<void> =>
 export class Listeners {
   readonly #app: FastifyInstance;
   readonly #fromUnix: WeakSet<Socket>;
+  readonly #limits: ConnectionLimits;
   readonly #servers: Server[] = [];
   #secured: TlsServer | null = null;
 
-  constructor(app: FastifyInstance, fromUnix: WeakSet<Socket>) {
+  constructor(app: FastifyInstance, fromUnix: WeakSet<Socket>, limits: ConnectionLimits) {
     this.#app = app;
     this.#fromUnix = fromUnix;
+    this.#limits = limits;
   }
 
   /** Listens on the socket, 0660 for root and the group. Whoever can reach it has the admin scope. @throws SocketTakenError */
@@ -126,7 +148,7 @@ export class Listeners {
     server.on("connection", (socket) => this.#fromUnix.add(socket));
     const mask = process.umask(0o177);
     try {
-      await listening(server, () => server.listen(path));
+      await listening(server, () => server.listen({ path, backlog }));
     } finally {
       process.umask(mask);
     }
@@ -148,12 +170,12 @@ export class Listeners {
 
   /** Listens on TCP, by TLS where there are keys; gives the port, which the kernel chose where 0 was asked for. */
   async openTcp(host: string, port: number, tls: TlsKeys | null = null): Promise<number> {
-    const server = createHttpServer(this.#app.routing as RequestListener, tls);
+    const server = createHttpServer(this.#app.routing as RequestListener, this.#limits, tls);
     if (tls !== null) this.#secured = server as TlsServer;
-    server.on("clientError", answerClientError as never);
+    server.on("clientError", (error, socket) => answerClientError(this.#limits, error, socket as Socket));
     // Handshakes of terminals are taken by the plugin that listens on the application's own server, which is the other door.
     server.on("upgrade", (...handshake) => this.#app.server.emit("upgrade", ...handshake));
-    await listening(server, () => server.listen({ host, port }));
+    await listening(server, () => server.listen({ host, port, backlog }));
     this.#servers.push(server);
     return (server.address() as AddressInfo).port;
   }

@@ -104,7 +104,7 @@ class OutputBody<Piece> extends Readable {
     // At once: the first record may be long in coming.
     response.flushHeaders();
     for (;;) {
-      const timer = setInterval(() => keepAlive !== "" && response.write(keepAlive), keepAliveMilliseconds);
+      const timer = setInterval(() => keepAlive !== "" && !response.writableNeedDrain && response.write(keepAlive), keepAliveMilliseconds);
       const body = await this.#pull().finally(() => clearInterval(timer));
       if (body === null || this.destroyed) break;
       // Called back also when the response is destroyed.

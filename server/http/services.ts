@@ -21,6 +21,7 @@ import type { SandboxStats } from "../domain/stats.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { Visibility } from "../domain/visibility.ts";
 import type { ArchiveLimits } from "./archive-limits.ts";
+import type { ConnectionLimits } from "./connection-limits.ts";
 
 /** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
 export interface Services {
@@ -46,5 +47,6 @@ export interface Services {
   idempotency: IdempotencyStore;
   tokens: Tokens;
   visibility: Visibility;
+  connectionLimits: ConnectionLimits;
   logger: PinoLogger;
 }

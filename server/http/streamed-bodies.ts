@@ -3,8 +3,6 @@ import type { Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
 
-/** How long the next byte of a streamed body may take: milliseconds. */
-const stallMilliseconds = 60_000;
 /** How long a client that is refused may go on sending before the connection is cut: milliseconds. */
 const lingerMilliseconds = 5_000;
 
@@ -39,14 +37,15 @@ export const streamedBodies = (app: FastifyInstance): void => {
 
 /**
  * The chunks of a request's body. Leaving the loop early leaves the connection as it is, so that an answer can be sent.
- * @throws DomainError `request-timeout` when nothing came for 60 s; the error of the connection when the client is gone
+ * @param milliseconds how long the next byte may take
+ * @throws DomainError `request-timeout` when it takes longer; the error of the connection when the client is gone
  */
-export async function* bodyOf(raw: IncomingMessage): AsyncGenerator<Buffer> {
+export async function* bodyOf(raw: IncomingMessage, milliseconds: number): AsyncGenerator<Buffer> {
   const chunks = raw.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
   let stalled = (_error: Error): void => {};
   const timer = setTimeout(() => {
-    stalled(new DomainError("request-timeout", `nothing of the body arrived for ${stallMilliseconds / 1000} seconds`));
-  }, stallMilliseconds);
+    stalled(new DomainError("request-timeout", `nothing of the body arrived for ${milliseconds / 1000} seconds`));
+  }, milliseconds);
   // Not by Promise.race: the promise that waits longest would keep every chunk that came meanwhile.
   const next = () =>
     new Promise<IteratorResult<Buffer>>((resolve, reject) => {

@@ -6,7 +6,7 @@ import { exitReport } from "../domain/reports.ts";
 import { problemOf, refusalOf } from "./problems.ts";
 import { type TerminalControl, terminalControlOf } from "./terminal-controls.ts";
 
-/** Output is not pulled while so much of it waits for the viewer. */
+/** Output is not pulled, and nothing read of the viewer, while so much waits to be sent to it. */
 const queueBytes = 1_048_576;
 const pingMilliseconds = 20_000;
 /** A viewer that has not answered for so long is gone. */
@@ -29,7 +29,7 @@ export class TerminalSession {
   readonly #target: TerminalTarget;
   readonly #gone = new AbortController();
   #input: Promise<void> = Promise.resolve();
-  #waitingInputs = 0;
+  #holds = 0;
   #heardAt = performance.now();
 
   constructor(socket: WebSocket, processes: Processes, target: TerminalTarget) {
@@ -78,23 +78,25 @@ export class TerminalSession {
 
   #takeInput(bytes: Buffer): void {
     const { sandbox, process } = this.#target;
-    // The next frames stay in the socket until the process has taken this one.
-    this.#socket.pause();
-    this.#waitingInputs += 1;
-    this.#input = this.#input
-      .then(() => this.#processes.type(sandbox, process, bytes))
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => {
-        this.#waitingInputs -= 1;
-        if (this.#waitingInputs > 0 || this.#gone.signal.aborted) return;
-        this.#hear();
-        this.#socket.resume();
-      });
+    this.#input = this.#input.then(() => this.#processes.type(sandbox, process, bytes)).catch((error: unknown) => this.#fail(error));
+    this.#hold(this.#input);
   }
 
   #control(text: string): void {
     const work = async () => this.#obey(terminalControlOf(text));
-    work().catch((error: unknown) => this.#fail(error));
+    this.#hold(work().catch((error: unknown) => this.#fail(error)));
+  }
+
+  /** The next frames stay in the socket until this is done, so that nothing piles up here. */
+  #hold(work: Promise<void>): void {
+    this.#socket.pause();
+    this.#holds += 1;
+    void work.finally(() => {
+      this.#holds -= 1;
+      if (this.#holds > 0 || this.#gone.signal.aborted) return;
+      this.#hear();
+      this.#socket.resume();
+    });
   }
 
   async #obey(control: TerminalControl): Promise<void> {
@@ -103,8 +105,10 @@ export class TerminalSession {
     else await this.#processes.signal(sandbox, process, control.signal, control.group ?? false);
   }
 
+  /** Who does not read answers is not read, either. */
   #tell(message: object): void {
-    this.#socket.send(JSON.stringify(message));
+    const sent = new Promise<void>((resolve) => this.#socket.send(JSON.stringify(message), () => resolve()));
+    if (this.#socket.bufferedAmount > queueBytes) this.#hold(sent);
   }
 
   #fail(error: unknown): void {
@@ -118,8 +122,8 @@ export class TerminalSession {
   }
 
   #ping(): void {
-    // While its input waits for the process, nothing is read of the viewer, its answers neither.
-    if (this.#waitingInputs > 0) return;
+    // While what it sent is worked on, nothing is read of the viewer, its answers neither.
+    if (this.#holds > 0) return;
     if (performance.now() - this.#heardAt > silenceMilliseconds) this.#socket.terminate();
     else this.#socket.ping();
   }

@@ -16,7 +16,7 @@ const url = "/v1/sandboxes/:sandbox/archive";
 const tags = ["files"];
 
 export const archiveRoutes =
-  ({ files, archiveLimits }: Services): FastifyPluginAsyncTypebox =>
+  ({ files, archiveLimits, connectionLimits }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
     streamedBodies(app);
     app.get(
@@ -91,7 +91,7 @@ export const archiveRoutes =
         const agent = await agentFor(files, request.params.sandbox, reply);
         const planting = await agent.plant(path);
         const meter = new ArchiveMeter(archiveLimits);
-        return unpack(decoded(meter.packed(bodyOf(request.raw)), coding), planting, meter);
+        return unpack(decoded(meter.packed(bodyOf(request.raw, connectionLimits.milliseconds)), coding), planting, meter);
       },
     );
   };

@@ -28,7 +28,7 @@ const isExclusive = (header: string | undefined): boolean => {
 };
 
 export const fileUploadRoutes =
-  ({ files }: Services): FastifyPluginAsyncTypebox =>
+  ({ files, connectionLimits }: Services): FastifyPluginAsyncTypebox =>
   async (app) => {
     streamedBodies(app);
     app.put(
@@ -66,7 +66,7 @@ export const fileUploadRoutes =
         const agent = await agentFor(files, request.params.sandbox, reply);
         const replaces = !options.exclusive && (await isThere(agent, path));
         try {
-          const entry = await agent.write(path, options, bodyOf(request.raw));
+          const entry = await agent.write(path, options, bodyOf(request.raw, connectionLimits.milliseconds));
           return reply.code(replaces ? 200 : 201).send(entryBody(entry));
         } catch (error) {
           if (!(options.exclusive && error instanceof DomainError && error.code === "file-exists")) throw error;
