@@ -52,9 +52,12 @@ static const char *sent_before(struct walk *walk, const struct stat *status, con
   struct sent *found = sent_find(walk->sent, walk->capacity, status->st_dev, status->st_ino);
   if (found->path)
     return found->path;
-  *found = (struct sent){.device = status->st_dev, .inode = status->st_ino, .path = strdup(path)};
+  char *kept = strdup(path);
+  if (!kept)
+    return NULL;
+  *found = (struct sent){.device = status->st_dev, .inode = status->st_ino, .path = kept};
   walk->count++;
-  return found->path ? "" : NULL;
+  return "";
 }
 
 static bool walk_directory(struct walk *walk, int directory, const char *prefix, int depth);

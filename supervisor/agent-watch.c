@@ -143,6 +143,7 @@ static _Noreturn void follow(struct agent *agent, struct watches *watches) {
 void agent_watch(struct agent *agent) {
   static struct watches watches;
   const char *path = fields_get(&agent->fields, "path");
+  watches.count = 0;
   watches.inotify = inotify_init1(IN_CLOEXEC);
   watches.recursive = fields_number(&agent->fields, "recursive", 0);
   int directory = path_open(agent, path, O_RDONLY | O_DIRECTORY, 0);

@@ -227,15 +227,20 @@ static void serve(struct agent *agent) {
   agent_send(agent, &frame);
 }
 
+void agent_serve(struct agent *agent) {
+  for (;;) {
+    agent_receive(agent);
+    serve(agent);
+  }
+}
+
 void agent_run(int socket, uint32_t request) {
-  struct agent agent = {.socket = socket, .request = request, .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  static struct agent agent;
+  agent = (struct agent){.socket = socket, .request = request, .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
   int flags = fcntl(socket, F_GETFL);
   if (agent.root < 0 || flags < 0 || fcntl(socket, F_SETFL, flags & ~O_NONBLOCK) < 0)
     _exit(1);
   umask(0);
   agent_done(&agent);
-  for (;;) {
-    agent_receive(&agent);
-    serve(&agent);
-  }
+  agent_serve(&agent);
 }

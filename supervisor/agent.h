@@ -30,6 +30,8 @@ struct agent {
 
 /* Serves until the connection ends. `request` is that of FILES, answered here. */
 _Noreturn void agent_run(int socket, uint32_t request);
+/* The same with an agent that is open already. */
+_Noreturn void agent_serve(struct agent *agent);
 
 /* ---- agent.c: frames ---- */
 /* The next frame into `header` and `fields`; ends the process with the connection. */

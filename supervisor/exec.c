@@ -268,11 +268,11 @@ void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t reque
 /* ---- what becomes of it ---- */
 
 void exec_forget_peer(struct supervisor *supervisor, struct peer *peer) {
-  for (struct process *process = &supervisor->main; process; process = process->next)
-    process_forget_peer(process, peer);
   for (struct exec *exec = supervisor->starting; exec; exec = exec->next)
     if (exec->asker == peer)
       exec->asker = NULL;
+  for (struct process *process = &supervisor->main; process; process = process->next)
+    process_forget_peer(process, peer);
 }
 
 void exec_end_all(struct supervisor *supervisor) {

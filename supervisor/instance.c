@@ -104,7 +104,7 @@ static int write_maps(struct instance *instance, struct failure *failure) {
 }
 
 static int start_shell(struct instance *instance, struct shell *shell, struct failure *failure) {
-  struct note note;
+  struct note note = {0};
   int fd = -1;
   instance->shell = clone_shell(instance, &instance->shell_pidfd);
   if (instance->shell < 0)
@@ -238,7 +238,7 @@ static int identify(struct instance *instance, pid_t main, struct failure *failu
 static int await_command(struct instance *instance, const struct definition *definition, struct failure *failure) {
   bool told = false;
   while (definition->init && !told) {
-    struct note note;
+    struct note note = {0};
     int fd;
     if (await_note(instance, &note, &fd, failure) < 0)
       return -1;
@@ -269,7 +269,7 @@ static int await_command(struct instance *instance, const struct definition *def
 static void drain_notes(struct instance *instance) {
   struct pollfd waiting = {.fd = instance->channel.notes, .events = POLLIN};
   while (poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN)) {
-    struct note note;
+    struct note note = {0};
     struct failure ignored;
     int fd;
     if (await_note(instance, &note, &fd, &ignored) < 0)

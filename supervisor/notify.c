@@ -44,7 +44,7 @@ int notify_send(const char *socket_path, const char *message) {
 int notify_run(const char *socket_path) {
   char *line = NULL;
   size_t size = 0;
-  for (ssize_t length; (length = getline(&line, &size, stdin)) > 0;) {
+  while (getline(&line, &size, stdin) > 0) {
     line[strcspn(line, "\n")] = 0;
     if (notify_send(socket_path, line) < 0) /* a service manager that executes itself anew is back in a moment */
       fprintf(stderr, "unshared-supervisor: notify %s: %s\n", socket_path, strerror(errno));

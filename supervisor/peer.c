@@ -64,15 +64,13 @@ static bool queue(struct peer *peer, const char *data, size_t length) {
 
 static void deliver(struct peer *peer, const struct frame *frame) {
   size_t sent = 0;
-  if (frame->failed) {
+  if (frame->failed)
     peer->closing = true;
-    return;
-  }
-  if (peer->out_length == 0) { /* the usual case: one system call, no copy */
+  else if (peer->out_length == 0) { /* the usual case: one system call, no copy */
     ssize_t n = send(peer->watch.fd, frame->data, frame->length, MSG_NOSIGNAL | MSG_DONTWAIT);
     sent = n > 0 ? (size_t)n : 0;
   }
-  if (sent < frame->length && (!queue(peer, frame->data + sent, frame->length - sent) || !flush(peer)))
+  if (!peer->closing && sent < frame->length && (!queue(peer, frame->data + sent, frame->length - sent) || !flush(peer)))
     peer->closing = true;
   if (peer->closing) /* the loop sees the end of the connection and frees it in its own turn */
     shutdown(peer->watch.fd, SHUT_RDWR);

@@ -69,9 +69,9 @@ static void drop_oldest(struct supervisor *supervisor) {
     held -= oldest->ring.capacity;
     ring_clear(&oldest->ring);
   }
-  if (processes_count(supervisor, true) <= KEPT_LIMIT)
+  struct process *oldest = processes_count(supervisor, true) > KEPT_LIMIT ? oldest_ended(supervisor, is_any) : NULL;
+  if (!oldest)
     return;
-  struct process *oldest = oldest_ended(supervisor, is_any);
   tell(supervisor, FORGOTTEN, oldest);
   processes_drop(supervisor, oldest);
 }

@@ -54,7 +54,7 @@ static bool grow(struct ring *ring, size_t needed) {
   char *data = malloc(capacity);
   if (!data)
     return false;
-  if (ring->used)
+  if (ring->capacity)
     copy_out(ring, ring->head, data, ring->used);
   free(ring->data);
   ring->data = data;

@@ -126,7 +126,7 @@ static int compile(struct sock_fprog *program, uint32_t otherwise, int (*rules)(
 /* One program after the other: what the first allows goes on to the second. One filter is installed, and run, faster than two. */
 static int join(struct sock_fprog *joined, const struct sock_fprog *first, const struct sock_fprog *second) {
   size_t length = (size_t)first->len + second->len;
-  struct sock_filter *code = length <= BPF_MAXINSNS ? malloc(length * sizeof *code) : NULL;
+  struct sock_filter *code = first->filter && second->filter && length <= BPF_MAXINSNS ? malloc(length * sizeof *code) : NULL;
   if (!code)
     return -ENOMEM;
   memcpy(code, first->filter, first->len * sizeof *code);
