@@ -1,23 +1,6 @@
 import { type DestinationStream, type LoggerOptions, pino } from "pino";
 import type { Config } from "./config.ts";
-
-const flushMilliseconds = 50;
-
-/** Stdout in blocks, and what is left over a moment later: pino's own `periodicFlush` would wake an idle daemon twenty times a second. */
-const gathered = () => {
-  const destination = pino.destination({ fd: 1, sync: false, minLength: 4096 });
-  const write = destination.write.bind(destination);
-  let timer: NodeJS.Timeout | null = null;
-  const flush = (): void => {
-    timer = null;
-    destination.flush();
-  };
-  destination.write = (line) => {
-    if (timer === null) timer = setTimeout(flush, flushMilliseconds).unref();
-    return write(line);
-  };
-  return destination;
-};
+import { LogDestination } from "./log-destination.ts";
 
 /**
  * Options and destination of the daemon's log: JSON lines on stdout, or lines for people on a terminal.
@@ -35,7 +18,7 @@ export const loggerOptions = async ({
     formatters: { level: (label) => ({ level: label }) },
     redact: { paths: ["headers.authorization", "req.headers.authorization", "token"], remove: true },
   };
-  if (!isPretty) return [options, gathered()];
+  if (!isPretty) return [options, new LogDestination(1)];
   const { default: pretty } = await import("pino-pretty");
   return [options, pretty({ sync: true, translateTime: "SYS:HH:MM:ss.l", ignore: "room,reqId" })];
 };

@@ -43,8 +43,10 @@ export class Roots implements RootDirectory {
     if (this.#its.store.find(name)?.name === name) throw nameTaken(name);
     const provision = await this.#its.builder.prepare(source);
     const started = this.#start(name, provision, () => {});
+    // Looked at now: it may have failed, and be gone, before this is on the disk.
+    const root = this.get(started.rootId);
     await this.#its.persistence.durable();
-    return { root: this.get(started.rootId), operation: started.operation };
+    return { root, operation: started.operation };
   }
 
   /** @throws DomainError `root-not-found` */

@@ -3,12 +3,11 @@
  * told which layer failed and why, or nothing at all where the failure does no harm; nothing is half made, and the next launch works, with
  * the same daemon and the same launcher.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { statusLine, until } from "../fixtures/processes.ts";
+import { injecting } from "../fixtures/injection.ts";
+import { until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 import { expectProblem } from "../http/expect-problem.ts";
 
@@ -30,25 +29,6 @@ const nothingLeft = async (): Promise<void> => {
   expect(readdirSync(join(host.daemon.stateDir, "sandboxes"))).toEqual([]);
   expect(readdirSync(join(host.daemon.directory, "run/sandboxes"))).toEqual([]);
   expect(host.cgroups().filter((path) => /\/\d+$/.test(path))).toEqual([]);
-};
-
-const trace = (): string => join(host.daemon.directory, "trace");
-
-/** Runs with the calls of a process and of all its children to come failing as told. Gives what strace saw. */
-const injecting = async <T>(pid: number, rule: string, work: () => Promise<T>): Promise<{ result: T; injected: number }> => {
-  const [call = ""] = rule.split(":");
-  const tracer = spawn("strace", ["-f", "-qq", "-o", trace(), "-e", `trace=${call}`, "-e", `inject=${rule}`, "-p", String(pid)], {
-    stdio: "ignore",
-  });
-  const ended = once(tracer, "exit");
-  await until("strace is attached", () => /^[1-9]/.test(statusLine(pid, "TracerPid")), patience);
-  try {
-    const result = await work();
-    return { result, injected: readFileSync(trace(), "utf8").split("(INJECTED)").length - 1 };
-  } finally {
-    tracer.kill("SIGTERM");
-    await ended;
-  }
 };
 
 /** By call: what it may fail with, and the layers that a launch then fails in; none where it goes on without. */
