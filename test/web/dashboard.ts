@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
@@ -11,6 +13,18 @@ const patienceMilliseconds = 25_000;
 const phone = { width: 390, height: 844 };
 const desk = { width: 1280, height: 860 };
 
+/** What a person looks at: both themes and both widths take their time. */
+const looks = [
+  ["desk", "light"],
+  ["phone", "dark"],
+  ...(process.env["UNSHARED_TEST_LONG"] === "1"
+    ? ([
+        ["desk", "dark"],
+        ["phone", "light"],
+      ] as const)
+    : []),
+] as const;
+
 const flags = [
   "--no-sandbox",
   "--disable-gpu",
@@ -20,6 +34,16 @@ const flags = [
   "--disable-component-update",
   "--disable-sync",
 ];
+
+/** A port that nobody listens on: the daemon must come back to the same one when it is started anew. */
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+};
 
 /** A daemon of its own, and a person who looks at its dashboard with Debian's Chromium. */
 export class Dashboard implements AsyncDisposable {
@@ -50,9 +74,10 @@ export class Dashboard implements AsyncDisposable {
 
   /** @param name and @param idBase as of `SandboxDaemon` */
   static async open(name: string, idBase: number, ...daemonFlags: string[]): Promise<Dashboard> {
+    const port = await freePort();
     const profile = mkdtempSync(join(tmpdir(), "unshared-chromium-"));
     const [daemon, context] = await Promise.all([
-      SandboxDaemon.start(name, idBase, "--listen", "127.0.0.1:0", ...daemonFlags),
+      SandboxDaemon.start(name, idBase, "--listen", `127.0.0.1:${port}`, ...daemonFlags),
       chromium.launchPersistentContext(profile, {
         executablePath: "/usr/bin/chromium",
         args: flags,
@@ -88,18 +113,13 @@ export class Dashboard implements AsyncDisposable {
     return this.page.goto(`${this.origin}/${fragment}`);
   }
 
-  /** Pictures of what is there now, for a person to look at: wide and narrow, light and dark. */
+  /** Pictures of what is there now, for a person to look at: wide and light, narrow and dark; the other two with UNSHARED_TEST_LONG=1. */
   async photograph(name: string): Promise<void> {
     mkdirSync(screenshots, { recursive: true });
-    for (const colorScheme of ["light", "dark"] as const) {
+    for (const [width, colorScheme] of looks) {
       await this.page.emulateMedia({ colorScheme });
-      for (const [width, viewport] of [
-        ["desk", desk],
-        ["phone", phone],
-      ] as const) {
-        await this.page.setViewportSize(viewport);
-        await this.page.screenshot({ path: join(screenshots, `${name}-${width}-${colorScheme}.png`), fullPage: width === "phone" });
-      }
+      await this.page.setViewportSize(width === "desk" ? desk : phone);
+      await this.page.screenshot({ path: join(screenshots, `${name}-${width}-${colorScheme}.png`), fullPage: width === "phone" });
     }
     await this.page.setViewportSize(desk);
     await this.page.emulateMedia({ colorScheme: "light" });

@@ -5,6 +5,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/components.css";
+import "./styles/sandboxes.css";
 
 const app = document.getElementById("app");
 if (app !== null) render(<App />, app);

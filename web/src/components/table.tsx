@@ -5,6 +5,8 @@ export interface Column<T> {
   cell: (item: T) => ComponentChildren;
   /** Numbers stand to the right. */
   numeric?: boolean;
+  /** Left out at the width of a phone. */
+  minor?: boolean;
 }
 
 interface TableProps<T> {
@@ -15,14 +17,16 @@ interface TableProps<T> {
   keyOf: (item: T) => string | number;
 }
 
+const classOf = (numeric = false, minor = false): string => [numeric && "numeric", minor && "minor"].filter(Boolean).join(" ");
+
 /** A table; at the width of a phone each row is a card whose cells name their columns. */
 export const Table = <T,>({ label, columns, items, keyOf }: TableProps<T>) => (
   <div class="table-frame">
     <table aria-label={label}>
       <thead>
         <tr>
-          {columns.map(({ title, numeric }) => (
-            <th key={title} scope="col" class={numeric ? "numeric" : undefined}>
+          {columns.map(({ title, numeric, minor }) => (
+            <th key={title} scope="col" class={classOf(numeric, minor)}>
               {title}
             </th>
           ))}
@@ -31,8 +35,8 @@ export const Table = <T,>({ label, columns, items, keyOf }: TableProps<T>) => (
       <tbody>
         {items.map((item) => (
           <tr key={keyOf(item)}>
-            {columns.map(({ title, cell, numeric }) => (
-              <td key={title} data-label={title} class={numeric ? "numeric" : undefined}>
+            {columns.map(({ title, cell, numeric, minor }) => (
+              <td key={title} data-label={title} class={classOf(numeric, minor)}>
                 {cell(item)}
               </td>
             ))}
