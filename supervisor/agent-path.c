@@ -13,6 +13,11 @@ static int open_below(int directory, const char *path, int flags, mode_t mode) {
   struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_IN_ROOT};
   if (mutant("follow-links"))
     how.resolve = 0;
+  if (mutant("files-host-side")) { /* from a root that is not the process's own: what a daemon does that joins paths */
+    how.resolve = 0;
+    path += strspn(path, "/");
+    path = *path ? path : ".";
+  }
   for (;;) {
     int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
     if (fd >= 0 || errno != EAGAIN) /* a rename beside the walk: look again (openat2(2)) */

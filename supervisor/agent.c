@@ -234,9 +234,9 @@ void agent_serve(struct agent *agent) {
   }
 }
 
-void agent_run(int socket, uint32_t request) {
+void agent_run(int socket, uint32_t request, int root) {
   static struct agent agent;
-  agent = (struct agent){.socket = socket, .request = request, .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  agent = (struct agent){.socket = socket, .request = request, .root = root};
   int flags = fcntl(socket, F_GETFL);
   if (agent.root < 0 || flags < 0 || fcntl(socket, F_SETFL, flags & ~O_NONBLOCK) < 0)
     _exit(1);

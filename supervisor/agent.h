@@ -29,7 +29,7 @@ struct agent {
 };
 
 /* Serves until the connection ends. `request` is that of FILES, answered here. */
-_Noreturn void agent_run(int socket, uint32_t request);
+_Noreturn void agent_run(int socket, uint32_t request, int root);
 /* The same with an agent that is open already. */
 _Noreturn void agent_serve(struct agent *agent);
 

@@ -1,4 +1,5 @@
 #include "channel.h"
+#include "mutants.h"
 
 #include <errno.h>
 
@@ -29,10 +30,15 @@ void channel_close(struct channel *side) {
   fd_close(&side->errors);
 }
 
+/* Of stdio. A pipe has one direction, and whoever holds an end cannot send descriptors by it, nor shut the other end. */
+static int open_stream(int ends[2]) {
+  return mutant("stdio-sockets") ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) : pipe2(ends, O_CLOEXEC);
+}
+
 int channel_open(struct channel *supervisor, struct channel *shell) {
   int notes[2] = {-1, -1}, failures[2] = {-1, -1}, input[2] = {-1, -1}, output[2] = {-1, -1}, errors[2] = {-1, -1};
   bool opened = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) == 0 && pipe2(failures, O_CLOEXEC) == 0 &&
-                pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0;
+                open_stream(input) == 0 && open_stream(output) == 0 && open_stream(errors) == 0;
   *supervisor = (struct channel){.notes = notes[0], .failures = failures[0], .input = input[1], .output = output[0], .errors = errors[0]};
   *shell = (struct channel){.notes = notes[1], .failures = failures[1], .input = input[0], .output = output[1], .errors = errors[1]};
   if (opened)

@@ -189,7 +189,7 @@ static int make_files(struct instance *instance, const char *id, struct failure 
 /* The sandbox's files, mapped: on its own disk, or as a directory of the host's. One that has a disk is never shown without it. */
 static int open_files(struct instance *instance, const struct definition *definition, struct failure *failure) {
   int sandboxes = instance->host->sandboxes, mount;
-  if (definition->disk) {
+  if (definition->disk && !mutant("no-disk")) {
     mount = disk_open(&instance->disk, sandboxes, definition->id, failure);
     if (mount < 0)
       return -1;
@@ -197,7 +197,7 @@ static int open_files(struct instance *instance, const struct definition *defini
   } else {
     if (make_files(instance, definition->id, failure) < 0)
       return -1;
-    if (disk_exists(sandboxes, definition->id)) {
+    if (!mutant("no-disk") && disk_exists(sandboxes, definition->id)) {
       errno = EEXIST;
       return fail(failure, LAYER_DISK, "the sandbox's files lie in a disk image, and the launch is without one");
     }

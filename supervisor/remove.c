@@ -1,5 +1,6 @@
 /* The walk holds one descriptor, whatever the depth: it goes down by openat(2) and up by "..". That is sound since
  * nothing that lives has the tree in its view any more, and it is checked: the directory above must be the one that was left. */
+#include "mutants.h"
 #include "remove.h"
 
 #include <dirent.h>
@@ -75,6 +76,16 @@ static int up(struct walk *walk) {
   return result;
 }
 
+/* For the mutant alone, which harms no more than what a test made to be harmed. */
+static void remove_behind(int directory, const char *name) {
+  char target[PATH_MAX] = "";
+  int fd = readlinkat(directory, name, target, sizeof target - 1) > 0 && strstr(target, "/unshared-sentinel-") ? openat(directory, name, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  if (fd >= 0) {
+    unlinkat(fd, "file", 0);
+    close(fd);
+  }
+}
+
 /* Removes what can be removed at once. Answers 1 with the name of a directory to go down into, 0 when it is empty, -1 on error, then with
  * the name of what is in the way. */
 static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
@@ -105,6 +116,8 @@ static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
       result = errno == ENOTEMPTY || errno == EEXIST ? 1 : -1;
       continue;
     }
+    if (mutant("removal-follows") && S_ISLNK(status.st_mode))
+      remove_behind(walk->directory, entry->d_name);
     result = unlinkat(walk->directory, entry->d_name, 0);
     walk->removed->files += result == 0;
   }

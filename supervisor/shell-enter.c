@@ -66,13 +66,17 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
 void shell_serve_files(struct shell *shell, int target, int connection, uint32_t request) {
   static const struct definition files = {.capabilities = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID};
   struct failure failure;
-  int kept[] = {0, 1, 2, target, connection};
+  int host = mutant("files-host-side") ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  int kept[] = {0, 1, 2, target, connection, host < 0 ? 0 : host};
   process_title("files", "");
   if (join(shell, &failure) < 0 || dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
     _exit(1);
   if (setns(target, (int)(shell->isolate & NS_BIT(NS_USER) ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS)) < 0 || setgroups(0, NULL) < 0 ||
-      setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 || credentials_drop(shell->host, &files, &failure) < 0)
+      setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+    _exit(1);
+  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if ((host >= 0 && (fchdir(host) < 0 || chroot(".") < 0)) || credentials_drop(shell->host, &files, &failure) < 0)
     _exit(1);
   close(target);
-  agent_run(connection, request);
+  agent_run(connection, request, root);
 }

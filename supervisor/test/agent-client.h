@@ -94,7 +94,7 @@ static inline void agent_start(const char *mount_on) {
     NEED(!mount_on || mount("none", mount_on, "tmpfs", 0, NULL) == 0);
     NEED(chroot(".") == 0 && chdir("/") == 0);
     close(ends[0]);
-    agent_run(ends[1], 7);
+    agent_run(ends[1], 7, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   }
   close(ends[1]);
   asker = ends[0];

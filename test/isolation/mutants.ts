@@ -23,6 +23,10 @@ export const switches = [
   "root-owner",
   "no-limits",
   "ptys-unlimited",
+  "no-disk",
+  "removal-follows",
+  "stdio-sockets",
+  "files-host-side",
   "no-overlay", // the last, as it leaves the root changed for whoever comes after it
 ] as const;
 export type Mutant = (typeof switches)[number];

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import { elsewhere, missing } from "./battery.ts";
 import type { Check } from "./check.ts";
+import { elsewhere, missing } from "./elsewhere.ts";
 
 /** Of one check, with one mutant or with none. `broken`: it could not find out, as where the launch itself failed. */
 export interface Result {
@@ -44,8 +44,8 @@ export const reportOf = (battery: Record<string, readonly Check[]>, results: Rec
   }
   lines.push("", "## In other test files", "", "| | what | test |", "|---|---|---|");
   for (const [number, what, file, name] of elsewhere) lines.push(`| ${number} | ${what} | \`${file}\`: ${name} |`);
-  lines.push("", "## Not checked", "", "| | why |", "|---|---|");
-  for (const [number, why] of missing) lines.push(`| ${number} | ${why} |`);
+  lines.push("", "## Not checked", "", "| | what | why |", "|---|---|---|");
+  for (const [number, what, why] of missing) lines.push(`| ${number} | ${what} | ${why} |`);
   return `${lines.join("\n")}\n`;
 };
 
