@@ -22,7 +22,7 @@ export interface TarEntry {
 /** An entry, or bytes or a hole of the file whose entry came last. */
 export type TarPiece = { kind: "entry"; entry: TarEntry } | FilePiece;
 
-/** The most bytes of one extended header: a path has 4,095. */
+/** The most bytes of the extended headers of one entry together: a path has 4,095. */
 const extendedBytes = 65_536;
 /** What comes before an entry and is about it. */
 type Extended = Map<string, Buffer>;
@@ -110,9 +110,10 @@ const nextHeader = async (reader: ByteReader): Promise<Buffer | null> => {
   return header;
 };
 
-const extendedBlock = async (reader: ByteReader, header: Buffer): Promise<Buffer> => {
+/** `before`: bytes of those that came before it for the same entry. */
+const extendedBlock = async (reader: ByteReader, header: Buffer, before: number): Promise<Buffer> => {
   const size = numberOf(header, at.size, "size", field(header, at.name));
-  if (size > extendedBytes) throw new TarError(`an extended header is larger than ${extendedBytes} bytes`);
+  if (before + size > extendedBytes) throw new TarError(`the extended headers of an entry are larger than ${extendedBytes} bytes`);
   const bytes = await reader.take(size + paddingOf(size));
   if (bytes === null) throw new TarError("the archive is cut short");
   return bytes.subarray(0, size);
@@ -124,18 +125,25 @@ const upToNul = (bytes: Buffer): Buffer => (bytes.includes(0) ? bytes.subarray(0
 export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<TarPiece> {
   const reader = new ByteReader(source);
   let extended: Extended = new Map();
+  let gathered = 0;
+  const block = async (header: Buffer): Promise<Buffer> => {
+    const bytes = await extendedBlock(reader, header, gathered);
+    gathered += bytes.length;
+    return bytes;
+  };
   try {
     for (let header = await nextHeader(reader); header !== null; header = await nextHeader(reader)) {
       const flag = header.toString("latin1", at.type[0], at.type[0] + 1);
-      if (flag === "x") paxRecords(await extendedBlock(reader, header), extended);
-      else if (flag === "L") extended.set("path", upToNul(await extendedBlock(reader, header)));
-      else if (flag === "K") extended.set("linkpath", upToNul(await extendedBlock(reader, header)));
+      if (flag === "x") paxRecords(await block(header), extended);
+      else if (flag === "L") extended.set("path", upToNul(await block(header)));
+      else if (flag === "K") extended.set("linkpath", upToNul(await block(header)));
       // What holds for the whole archive is none of what is used here.
-      else if (flag === "g") await extendedBlock(reader, header);
+      else if (flag === "g") await extendedBlock(reader, header, 0);
       else {
         const entry = entryOf(header, extended);
         const sparse = entry.type === "file" ? await sparseOf(reader, header, extended, entry) : null;
         extended = new Map();
+        gathered = 0;
         yield { kind: "entry", entry };
         if (sparse !== null) yield* sparsePieces(reader, sparse);
         else for await (const bytes of reader.pieces(entry.sizeBytes)) if (entry.type === "file") yield { kind: "bytes", bytes };

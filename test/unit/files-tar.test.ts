@@ -140,3 +140,16 @@ describe("an archive that is read", () => {
     for (const size of [1, 333, 100_000]) await expect(entriesOf(archive, size)).rejects.toBeInstanceOf(TarError);
   });
 });
+
+describe("what comes before an entry", () => {
+  const header = (records: Buffer[]): Buffer => rawEntry({ name: "x", type: "x", data: Buffer.concat(records) });
+  const half = header([paxRecord("comment", "c".repeat(40_000))]);
+  const end = rawTar({ name: "y" });
+
+  it("is bounded as a whole, however many headers it is in", async () => {
+    await expect(entriesOf(Buffer.concat([half, half, end]), 4_096)).rejects.toThrow(
+      "the extended headers of an entry are larger than 65536 bytes",
+    );
+    expect(await entriesOf(Buffer.concat([half, end.subarray(0, 512), half, end]), 4_096)).toHaveLength(2);
+  });
+});
