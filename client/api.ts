@@ -571,10 +571,14 @@ export type Token = {
     memoryBytes?: number | undefined;
     /** Sum of `limits.diskBytes` of all; each must have one then. */
     diskBytes?: number | undefined;
+    /** Roots that it made and that are there, those that are being provisioned included. */
+    roots?: number | undefined;
     /** Runs that wait or are under way. */
     runs?: number | undefined;
     /** Streams, watches and terminals that are open; 1,000 by default. */
     streams?: number | undefined;
+    /** Requests; after a quiet time twice as many at once. */
+    requestsPerSecond?: number | undefined;
   };
   createdAt: string;
   expiresAt: string | null;
@@ -2054,10 +2058,14 @@ export interface Operations {
         memoryBytes?: number | undefined;
         /** Sum of `limits.diskBytes` of all; each must have one then. */
         diskBytes?: number | undefined;
+        /** Roots that it made and that are there, those that are being provisioned included. */
+        roots?: number | undefined;
         /** Runs that wait or are under way. */
         runs?: number | undefined;
         /** Streams, watches and terminals that are open; 1,000 by default. */
         streams?: number | undefined;
+        /** Requests; after a quiet time twice as many at once. */
+        requestsPerSecond?: number | undefined;
       } | undefined;
       /** Expires so long after it was made. */
       ttlSeconds?: number | undefined;
@@ -2079,10 +2087,14 @@ export interface Operations {
         memoryBytes?: number | undefined;
         /** Sum of `limits.diskBytes` of all; each must have one then. */
         diskBytes?: number | undefined;
+        /** Roots that it made and that are there, those that are being provisioned included. */
+        roots?: number | undefined;
         /** Runs that wait or are under way. */
         runs?: number | undefined;
         /** Streams, watches and terminals that are open; 1,000 by default. */
         streams?: number | undefined;
+        /** Requests; after a quiet time twice as many at once. */
+        requestsPerSecond?: number | undefined;
       };
       createdAt: string;
       expiresAt: string | null;

@@ -28,6 +28,7 @@ import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
 import { SandboxStats } from "./domain/stats.ts";
 import { digestOf, Tokens } from "./domain/tokens.ts";
+import { Turns } from "./domain/turns.ts";
 import { Visibility } from "./domain/visibility.ts";
 import { ActivationError, activatedSocket } from "./host/activation.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
@@ -121,6 +122,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     measurements,
     limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
     quotas: new SandboxQuotas((id) => tokens.quotasOf(id), store),
+    redefining: new Turns(),
     alarm: new Alarm(),
     records: new ProcessRecords({
       processes: processTable,

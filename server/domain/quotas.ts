@@ -6,7 +6,7 @@ export const sandboxQuotas = ["sandboxes", "running", "memoryBytes", "diskBytes"
 export type SandboxQuota = (typeof sandboxQuotas)[number];
 
 /** The most that a token may have at a time, by name; what is not named has no bound of the token's. */
-export type Quotas = Partial<Record<SandboxQuota | "runs" | "streams", number>>;
+export type Quotas = Partial<Record<SandboxQuota | "roots" | "runs" | "streams" | "requestsPerSecond", number>>;
 
 export interface UsageStore {
   /** Of all sandboxes of this owner but one. What waits to be restarted by the daemon counts as running. Limits that are not set count as nothing. */
@@ -17,6 +17,8 @@ export interface UsageStore {
 export class SandboxQuotas {
   readonly #quotasOf: (owner: string) => Quotas;
   readonly #store: UsageStore;
+  /** What sandboxes are about to use more of, once the kernel has taken it. */
+  readonly #promised = new Map<string, { owner: string; more: Partial<Record<SandboxQuota, number>> }>();
 
   /** @param quotasOf those of a token; none where it is revoked */
   constructor(quotasOf: (owner: string) => Quotas, store: UsageStore) {
@@ -35,15 +37,36 @@ export class SandboxQuotas {
     const bounded = names.filter((name) => quotas[name] !== undefined);
     if (bounded.length === 0) return;
     const used = this.#store.usage(row.owner, row.id);
+    for (const [id, { owner, more }] of this.#promised)
+      if (owner === row.owner && id !== row.id) for (const name of bounded) used[name] += more[name] ?? 0;
     for (const name of bounded) {
       const limit = quotas[name] ?? 0;
       const asked = name === "memoryBytes" || name === "diskBytes" ? row.definition.limits[name] : 1;
       if (asked === null || used[name] + asked > limit) throw exceeded(name, limit, used[name], asked);
     }
   }
+
+  /**
+   * Checks a change of limits that is stored only later, and holds its room until then: two at once cannot both have what is left.
+   * @returns lets go of it
+   * @throws DomainError `quota-exceeded`
+   */
+  promise(before: SandboxRow, next: SandboxRow, names: readonly ("memoryBytes" | "diskBytes")[]): () => void {
+    this.check(next, names);
+    if (next.owner === null) return () => {};
+    const moreOf = (name: (typeof names)[number]) =>
+      Math.max(0, (next.definition.limits[name] ?? 0) - (before.definition.limits[name] ?? 0));
+    this.#promised.set(next.id, { owner: next.owner, more: Object.fromEntries(names.map((name) => [name, moreOf(name)])) });
+    return () => void this.#promised.delete(next.id);
+  }
 }
 
-const exceeded = (quota: SandboxQuota, limit: number, used: number, asked: number | null): DomainError => {
+/** @throws DomainError `quota-exceeded` (members quota, limit, used) where a token has as many roots as it may */
+export const checkRoots = ({ roots: limit }: Quotas, used: () => number): void => {
+  if (limit !== undefined && used() >= limit) throw exceeded("roots", limit, used(), 1);
+};
+
+const exceeded = (quota: SandboxQuota | "roots", limit: number, used: number, asked: number | null): DomainError => {
   const isOfLimit = quota === "memoryBytes" || quota === "diskBytes";
   const detail =
     asked === null

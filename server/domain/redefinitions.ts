@@ -40,28 +40,37 @@ export const redefine = async (
 ): Promise<SandboxRow> => {
   const { id } = need(room, nameOrId);
   refuseUnsupported(changes);
-  for (;;) {
-    const row = need(room, id);
-    check(row, generation);
-    const next = changed(room, row, changes);
-    const isRunning = maybeAlive(row.state) || row.schedule.restartAt !== null;
-    if (changes.limits !== undefined) room.quotas.check(next, isRunning ? ["memoryBytes", "diskBytes"] : ["diskBytes"]);
+  // In turns: the change that is stored last has reached the kernel last, too.
+  return room.redefining.take(id, () => redefineNow(room, id, changes, generation));
+};
+
+const redefineNow = async (room: SandboxRoom, id: string, changes: Redefinition, generation: number | null): Promise<SandboxRow> => {
+  const row = need(room, id);
+  check(row, generation);
+  const next = changed(room, row, changes);
+  const isRunning = maybeAlive(row.state) || row.schedule.restartAt !== null;
+  const quotas = isRunning ? (["memoryBytes", "diskBytes"] as const) : (["diskBytes"] as const);
+  const letGo = changes.limits === undefined ? () => {} : room.quotas.promise(row, next, quotas);
+  try {
     await checkDisk(room, row, next.definition.limits.diskBytes);
     if (changes.limits !== undefined && isLive(row)) await apply(room, row.id, next);
     const now = need(room, id);
-    // Another change came in between: this one is made on top of it, and so reaches the kernel last too.
-    if (now.generation !== row.generation) continue;
     const { name, labels, definition } = next;
     const redefined = { ...now, name, labels, definition, generation: next.generation };
     const stored = { ...redefined, schedule: scheduleRedefined(redefined, changes, Date.now()) };
     const { limits, lifetime, restart, autostart } = definition;
     room.persistence.transaction(() => {
+      // One that was started meanwhile runs with the limits that it had: what it is to have counts from now on.
+      if (changes.limits !== undefined && !isRunning && maybeAlive(now.state)) room.quotas.check(stored, ["memoryBytes"]);
       room.store.redefine(stored);
       if (!isSame(stored.schedule, now.schedule)) reschedule(room, stored);
       room.events.append("sandbox.changed", id, { name, labels, limits, lifetime, restart, autostart, generation: next.generation });
     });
+    letGo();
     await room.persistence.durable();
     return stored;
+  } finally {
+    letGo();
   }
 };
 
@@ -92,11 +101,15 @@ const apply = async (room: SandboxRoom, id: string, { definition }: SandboxRow):
   }
 };
 
-/** Gives a supervisor that was found the limits that are stored, where its own are those of a change that was not answered. */
-export const reconcileLimits = async (room: SandboxRoom, id: string, { limits, hold, state }: Attached): Promise<void> => {
-  const row = room.store.get(id);
-  if (row === null || hold === true || state !== "running") return;
-  const wanted = liveLimitsOf(row.definition.limits);
-  const differs = (Object.keys(wanted) as (keyof typeof wanted)[]).some((name) => wanted[name] !== limits[name]);
-  if (differs) await apply(room, id, row);
-};
+/**
+ * Gives a supervisor that was found the limits that are stored, where its own are those of a change that was not answered. After a change
+ * that is under way: what that stores is what is to hold.
+ */
+export const reconcileLimits = (room: SandboxRoom, id: string, { limits, hold, state }: Attached): Promise<void> =>
+  room.redefining.take(id, async () => {
+    const row = room.store.get(id);
+    if (row === null || hold === true || state !== "running") return;
+    const wanted = liveLimitsOf(row.definition.limits);
+    const differs = (Object.keys(wanted) as (keyof typeof wanted)[]).some((name) => wanted[name] !== limits[name]);
+    if (differs) await apply(room, id, row);
+  });

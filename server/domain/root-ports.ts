@@ -84,6 +84,8 @@ export interface RootBuilder {
 export interface RootRow {
   id: string;
   name: string;
+  /** The token that made it; null: the host's administrator. */
+  owner: string | null;
   source: RootSource;
   state: "provisioning" | "ready";
   sizeBytes: number | null;
@@ -103,6 +105,7 @@ export interface RootStore {
   all(): RootRow[];
   users(id: string): { id: string; name: string }[];
   userCount(id: string): number;
+  countOf(owner: string): number;
   /** Facts that are remembered for the life of the database. */
   marked(marker: string): boolean;
   mark(marker: string, time: number): void;

@@ -1,7 +1,9 @@
+import { type Caller, ownerOf } from "./callers.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import type { Operation, Operations } from "./operations.ts";
 import type { Events, Logger, Persistence, RootDirectory, RootReference } from "./ports.ts";
+import { checkRoots, type Quotas } from "./quotas.ts";
 import type { Provision, RequestedSource, RootBuilder, RootRow, RootStore } from "./root-ports.ts";
 
 /** A root as callers see it: the row, what works on it, and who uses it. */
@@ -37,12 +39,16 @@ export class Roots implements RootDirectory {
 
   /**
    * Checks the source and starts to provision it. Durable when it returns.
-   * @throws DomainError `name-taken`, `root-source-invalid`, `host-not-ready`
+   * @throws DomainError `name-taken`, `root-source-invalid`, `host-not-ready`, `quota-exceeded`
    */
-  async create(name: string, source: RequestedSource): Promise<{ root: RootView; operation: Operation }> {
+  async create(
+    name: string,
+    source: RequestedSource,
+    { id, quotas }: Pick<Caller, "id" | "quotas">,
+  ): Promise<{ root: RootView; operation: Operation }> {
     if (this.#its.store.find(name)?.name === name) throw nameTaken(name);
     const provision = await this.#its.builder.prepare(source);
-    const started = this.#start(name, provision, () => {});
+    const started = this.#start(name, provision, () => {}, { owner: ownerOf(id), quotas });
     // Looked at now: it may have failed, and be gone, before this is on the disk.
     const root = this.get(started.rootId);
     await this.#its.persistence.durable();
@@ -140,11 +146,17 @@ export class Roots implements RootDirectory {
     }
   }
 
-  #start(name: string, provision: Provision, whenReady: () => void): { rootId: string; operation: Operation } {
+  #start(
+    name: string,
+    provision: Provision,
+    whenReady: () => void,
+    { owner, quotas }: { owner: string | null; quotas: Quotas } = { owner: null, quotas: {} },
+  ): { rootId: string; operation: Operation } {
     const { store, operations, persistence, events } = this.#its;
     const row: RootRow = {
       id: newId(),
       name,
+      owner,
       source: provision.source,
       state: "provisioning",
       sizeBytes: null,
@@ -154,6 +166,7 @@ export class Roots implements RootDirectory {
     };
     const subject = { root: row.id, name };
     const operation = persistence.transaction(() => {
+      if (owner !== null) checkRoots(quotas, () => store.countOf(owner));
       store.insert(row);
       events.append("root.created", row.id, { name });
       return operations.start({

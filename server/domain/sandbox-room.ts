@@ -20,6 +20,7 @@ import type { ProcessRecords } from "./process-records.ts";
 import type { SandboxQuotas } from "./quotas.ts";
 import { isoTime, type Report, reportOf } from "./reports.ts";
 import { scheduleAfter } from "./schedules.ts";
+import type { Turns } from "./turns.ts";
 
 /** What every verb on sandboxes works with. */
 export interface SandboxRoom {
@@ -36,6 +37,8 @@ export interface SandboxRoom {
   log: Logger;
   limits: LimitPolicy;
   quotas: SandboxQuotas;
+  /** Changes of definitions, by the sandbox's id. */
+  redefining: Turns;
   bootId: string;
 }
 

@@ -5,6 +5,7 @@ import type { Database } from "./database.ts";
 interface Stored {
   id: string;
   name: string;
+  owner: string | null;
   source: string;
   state: RootRow["state"];
   size_bytes: number | null;
@@ -13,7 +14,7 @@ interface Stored {
   ready_at: number | null;
 }
 
-const columns = "id, name, source, state, size_bytes, file_count, created_at, ready_at";
+const columns = "id, name, owner, source, state, size_bytes, file_count, created_at, ready_at";
 
 export class SqlRootStore implements RootStore {
   readonly #database: Database;
@@ -24,10 +25,20 @@ export class SqlRootStore implements RootStore {
 
   insert(row: RootRow): void {
     const statement = this.#database.prepare<(string | number | null)[], never>(
-      `INSERT INTO roots (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO roots (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     try {
-      statement.run(row.id, row.name, JSON.stringify(row.source), row.state, row.sizeBytes, row.fileCount, row.createdAt, row.readyAt);
+      statement.run(
+        row.id,
+        row.name,
+        row.owner,
+        JSON.stringify(row.source),
+        row.state,
+        row.sizeBytes,
+        row.fileCount,
+        row.createdAt,
+        row.readyAt,
+      );
     } catch (error) {
       if ((error as { code?: string }).code !== "SQLITE_CONSTRAINT_UNIQUE") throw error;
       throw new DomainError("name-taken", `there is a root named ${row.name} already`, { cause: error });
@@ -76,6 +87,12 @@ export class SqlRootStore implements RootStore {
     );
   }
 
+  countOf(owner: string): number {
+    return (
+      this.#database.prepare<[string], { count: number }>("SELECT count(*) AS count FROM roots WHERE owner = ?").get(owner)?.count ?? 0
+    );
+  }
+
   marked(marker: string): boolean {
     return this.#database.prepare<[string], { name: string }>("SELECT name FROM markers WHERE name = ?").get(marker) !== undefined;
   }
@@ -88,6 +105,7 @@ export class SqlRootStore implements RootStore {
 const rowOf = (stored: Stored): RootRow => ({
   id: stored.id,
   name: stored.name,
+  owner: stored.owner,
   source: JSON.parse(stored.source),
   state: stored.state,
   sizeBytes: stored.size_bytes,

@@ -161,6 +161,7 @@ it(`answers ${count} requests at random by its contract, and leaks nothing`, { t
   const found = new Map<string, string>();
   const statuses = new Map<number, number>();
   let sent = 0;
+  let halfway = 0;
   const work = async (worker: number, until: number) => {
     const chance = new Chance(seed + until + worker);
     const known = knownOf(worker);
@@ -187,6 +188,7 @@ it(`answers ${count} requests at random by its contract, and leaks nothing`, { t
   for (let end = 250; sent < count && found.size < 40; end += 250) {
     await Promise.all(Array.from({ length: workers }, (_, worker) => work(worker, Math.min(end, count))));
     await clear();
+    if (end <= count / 2) halfway = residentKib();
   }
   expect([...found.entries()], `seed ${seed}, statuses ${JSON.stringify([...statuses])}`).toEqual([]);
   expect(box.daemon.pid).toBe(base.pid);
@@ -195,5 +197,7 @@ it(`answers ${count} requests at random by its contract, and leaks nothing`, { t
     () => box.processes().length <= base.processes + 1 && box.cgroups().length <= base.cgroups.length,
   );
   await until("no more descriptors than before", () => descriptors() <= base.descriptors + 5);
-  expect(residentKib() - base.resident).toBeLessThan(150_000);
+  // The heap is laid out within the first thousands; what grows after that is a leak.
+  expect(residentKib() - base.resident).toBeLessThan(isLong ? 250_000 : 150_000);
+  if (isLong) expect(residentKib() - halfway).toBeLessThan(60_000);
 });

@@ -60,6 +60,27 @@ describe("a quota on sandboxes", () => {
     expect((await raise(96 * mebibyte)).body.definition.limits.memoryBytes).toBe(96 * mebibyte);
   });
 
+  it("is not passed by limits that are raised at once", async () => {
+    const client = await make("race", { memoryBytes: 128 * mebibyte });
+    const limits = { memoryBytes: 48 * mebibyte };
+    const [one, two] = [(await create(client, { limits }, true)).body.id, (await create(client, { limits }, true)).body.id];
+    for (const [mine, other] of [
+      [one, two],
+      [two, one],
+      [one, two],
+    ]) {
+      const raise = (id: string, memoryBytes: number) => client.request("PATCH", `/v1/sandboxes/${id}`, { limits: { memoryBytes } });
+      const replies = await Promise.all([raise(mine, 80 * mebibyte), raise(other, 79 * mebibyte)]);
+      expect(replies.map(({ status }) => status).sort()).toEqual([200, 403]);
+      const held = await Promise.all([mine, other].map((id) => client.request("GET", `/v1/sandboxes/${id}`)));
+      const sum = held.reduce((all, { body }) => all + body.definition.limits.memoryBytes, 0);
+      expect(sum).toBeLessThanOrEqual(128 * mebibyte);
+      for (const id of [mine, other]) expect((await raise(id, 48 * mebibyte)).status).toBe(200);
+    }
+    // Refused ones hold nothing for ever.
+    expect((await client.request("PATCH", `/v1/sandboxes/${one}`, { limits: { memoryBytes: 80 * mebibyte } })).status).toBe(200);
+  });
+
   it("adds up the disk space of all", async () => {
     const client = await make("disk", { diskBytes: 64 * mebibyte });
     expectProblem(await create(client), 403);
@@ -67,6 +88,41 @@ describe("a quota on sandboxes", () => {
     expectUsedUp(await create(client, { limits: { diskBytes: 32 * mebibyte } }), "diskBytes", 64 * mebibyte, 48 * mebibyte);
     const run = { command: ["/bin/bash", "-c", ":"], limits: { diskBytes: 16 * mebibyte } };
     expect((await client.request("POST", "/v1/runs?wait=true", run)).body.exit.code).toBe(0);
+  });
+});
+
+describe("a quota on roots", () => {
+  it("counts those that the token made, also when they are made at once", async () => {
+    const client = await TokenClient.make(daemon, { name: "rooted", scopes: ["admin"], quotas: { roots: 2 } });
+    const source = { kind: "copy", binaries: ["/bin/bash"] };
+    const names = ["rooted-1", "rooted-2", "rooted-3", "rooted-4"];
+    const replies = await Promise.all(names.map((name) => client.request("POST", "/v1/roots?wait=60", { name, source })));
+    expect(replies.map(({ status }) => status).sort()).toEqual([201, 201, 403, 403]);
+    expectUsedUp(await client.request("POST", "/v1/roots", { name: "rooted-5", source }), "roots", 2, 2);
+    const made = replies.filter(({ status }) => status === 201).map(({ body }) => body.id);
+    expect((await client.request("DELETE", `/v1/roots/${made[0]}`)).status).toBe(204);
+    const again = await client.request("POST", "/v1/roots?wait=60", { name: "rooted-6", source });
+    expect(again.status, again.text).toBe(201);
+    // Others have theirs.
+    const free = await daemon.request("POST", "/v1/roots?wait=60", { name: "free", source });
+    expect(free.status).toBe(201);
+    for (const id of [made[1], again.body.id, free.body.id]) await daemon.request("DELETE", `/v1/roots/${id}`);
+  });
+});
+
+describe("a quota on requests", () => {
+  it("lets through a burst and then its rate, and says when to come again", async () => {
+    const client = await make("paced", { requestsPerSecond: 5 });
+    const replies = await Promise.all(Array.from({ length: 60 }, () => client.request("GET", "/v1/sandboxes")));
+    const refused = replies.filter(({ status }) => status === 429);
+    expect(replies.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(10);
+    expect(refused.length).toBeGreaterThan(0);
+    const [first] = refused as [Reply];
+    expect(expectProblem(first, 429)).toMatchObject({ code: "too-many-requests", quota: "requestsPerSecond", limit: 5 });
+    expect(Number(first.headers["retry-after"])).toBeGreaterThanOrEqual(1);
+    // Others are not slowed down.
+    expect((await daemon.request("GET", "/v1/sandboxes")).status).toBe(200);
+    await until("it may go on", async () => (await client.request("GET", "/v1/sandboxes")).status === 200);
   });
 });
 

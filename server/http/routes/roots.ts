@@ -30,12 +30,13 @@ export const rootRoutes =
           "name-taken",
           "host-not-ready",
           "root-provision-failed",
+          "quota-exceeded",
           "idempotency-key-reused",
         ),
       },
     };
     app.post("/v1/roots", { schema: create }, async (request, reply) => {
-      const { root, operation } = await roots.create(request.body.name, requestedSource(request.body.source));
+      const { root, operation } = await roots.create(request.body.name, requestedSource(request.body.source), request.caller);
       const now = await operations.wait(operation.id, waitMilliseconds(request.query.wait));
       if (now.state === "failed") throw operationFailure(now);
       if (now.state === "succeeded")

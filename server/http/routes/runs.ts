@@ -81,6 +81,8 @@ export const runRoutes =
       async (request, reply) => {
         const gone = abortedBy(reply);
         const [taken] = await runs.submit([request.body as RunInput], request.caller);
+        // It is stored: a caller who waits for the end does not hold it in memory.
+        request.releaseBody?.();
         const id = taken?.id ?? "";
         const milliseconds = schemas.runWaitMilliseconds(request.query.wait);
         const run = await runs.wait(id, AbortSignal.any([gone, AbortSignal.timeout(milliseconds)]));
@@ -118,6 +120,7 @@ export const runRoutes =
           request.caller,
           (index) => `/runs/${index}`,
         );
+        request.releaseBody?.();
         const milliseconds = schemas.runWaitMilliseconds(request.query.wait);
         const until = AbortSignal.any([gone, AbortSignal.timeout(milliseconds)]);
         const now = await Promise.all(taken.map(({ id }) => runs.wait(id, until)));

@@ -24,8 +24,12 @@ const Quotas = Type.Object(
     running: quota(1_000_000, "Sandboxes that run."),
     memoryBytes: quota(2 ** 50, "Sum of `limits.memoryBytes` of those that run; each must have one then."),
     diskBytes: quota(2 ** 50, "Sum of `limits.diskBytes` of all; each must have one then."),
+    roots: quota(1_000_000, "Roots that it made and that are there, those that are being provisioned included."),
     runs: quota(1_000_000, "Runs that wait or are under way."),
     streams: quota(100_000, "Streams, watches and terminals that are open; 1,000 by default."),
+    requestsPerSecond: Type.Optional(
+      Type.Number({ minimum: 0.01, maximum: 1_000_000, description: "Requests; after a quiet time twice as many at once." }),
+    ),
   },
   { ...strict, description: "The most that it may have at a time. What is not named has no bound but the daemon's." },
 );
