@@ -18,15 +18,23 @@ static ssize_t read_file(const char *path, char *text, size_t size) {
   return length;
 }
 
-uint64_t process_start_ticks(pid_t pid) {
+static uint64_t stat_field(pid_t pid, int wanted) {
   char path[40], text[1024];
   snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
   if (read_file(path, text, sizeof text) <= 0)
     return 0;
   char *at = strrchr(text, ')'); /* the name before it may hold anything; the next field is the third */
-  for (int field = 3; at && field <= 22; field++)
+  for (int field = 3; at && field <= wanted; field++)
     at = strchr(at + 1, ' ');
   return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+uint64_t process_start_ticks(pid_t pid) {
+  return stat_field(pid, 22);
+}
+
+uint64_t process_flags(pid_t pid) {
+  return stat_field(pid, 9);
 }
 
 pid_t process_pid_inside(pid_t pid) {

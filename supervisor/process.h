@@ -48,6 +48,7 @@ struct process {
   uint64_t kill_at_us; /* the end of its time; 0: none */
   bool timed_out;
   bool kill_sent; /* SIGKILL was asked for */
+  bool dying;     /* it was, when the out-of-memory killer had just killed somebody */
 };
 
 /* Takes over the descriptors (-1: none); they become non-blocking. With `terminal`, `output` is the master. */

@@ -24,7 +24,6 @@
 
 #define RETRY_FIRST_US 1000
 #define RETRY_LAST_US 1000000
-#define OOM_STORM_US 1000000
 #define REPORT_AFTER_US 5000000 /* what cannot be removed for so long is told */
 
 /* ---- the end ---- */
@@ -63,29 +62,12 @@ void supervisor_kill(struct supervisor *supervisor) {
   supervisor->killed = killed > 0 ? killed : 0;
   supervisor->mounts = supervisor->instance.isolate & NS_BIT(NS_MNT) ? count_mounts(instance->shell) : 0;
   supervisor->killed_us = now_us();
+  loop_close(&supervisor->loop, &supervisor->oom.events);
   supervisor->retry_us = RETRY_FIRST_US;
   supervisor->retry_at_us = supervisor->killed_us + supervisor->retry_us;
   if (cgroup_kill(&instance->cgroup) < 0)
     log_line(50, "sandbox %s: cgroup.kill: %s", supervisor->id, strerror(errno));
   disk_close(&instance->disk); /* before the last process ends: who lets go last writes back what is dirty, and that takes its time */
-}
-
-/* The counters tell whose SIGKILL it was, unless it was ours. Several may be killed before the first is reaped; what the count has beyond those
- * were children of commands, and would make a later SIGKILL look like one of the kernel's, so it lapses. */
-bool supervisor_out_of_memory(struct supervisor *supervisor, const struct process *process, const struct ending *ending) {
-  if (ending->signal_number != SIGKILL || supervisor->retry_us || process->kill_sent)
-    return false;
-  uint64_t kills = cgroup_oom_kills(&supervisor->instance.cgroup);
-  uint64_t now = now_us();
-  if (kills > supervisor->oom_kills) {
-    supervisor->oom_kills_untold = kills - supervisor->oom_kills;
-    supervisor->oom_kills_at_us = now;
-    supervisor->oom_kills = kills;
-  }
-  if (!supervisor->oom_kills_untold || now - supervisor->oom_kills_at_us > OOM_STORM_US)
-    return false;
-  supervisor->oom_kills_untold--;
-  return true;
 }
 
 static void main_ended(struct supervisor *supervisor, int status, const struct usage *usage) {
@@ -192,8 +174,8 @@ static void mind_the_clock(struct supervisor *supervisor) {
 /* Milliseconds until something is due; -1: nothing is. */
 static int time_left(struct supervisor *supervisor) {
   uint64_t now = now_us();
-  uint64_t due[] = {supervisor->kill_at_us, supervisor->retry_at_us, supervisor->log.behind_until_us, exec_mind_the_clock(supervisor, now)}, next = 0;
-  for (int i = 0; i < 4; i++)
+  uint64_t due[] = {supervisor->kill_at_us, supervisor->retry_at_us, supervisor->log.behind_until_us, exec_mind_the_clock(supervisor, now), oom_mind_the_clock(supervisor, now)}, next = 0;
+  for (int i = 0; i < 5; i++)
     if (due[i] && (!next || due[i] < next))
       next = due[i];
   if (!next)
@@ -214,6 +196,7 @@ void supervisor_run(const struct supervisor_order *order) {
     launch_await_order(&supervisor, order->control);
   launch_commit(&supervisor, order->control);
   launch_reply(&supervisor, order->control);
+  oom_watch(&supervisor);
   close(order->control);
   munmap(order->order, sizeof *order->order);
   for (;;) {

@@ -5,6 +5,14 @@
 #include "instance.h"
 #include "process.h"
 
+/* Kills for want of memory: the cgroup's count when it was last read, and how many of these were nobody's end yet; see oom.c. */
+struct oom {
+  struct watch events;
+  uint64_t kills, untold;
+  uint64_t settle_at_us;         /* when to see who is dying of them; 0: that is known */
+  uint64_t look_at_us, pause_us; /* when to read the count again; 0: when it changes */
+};
+
 struct supervisor {
   struct instance instance;
   struct loop loop;
@@ -24,8 +32,7 @@ struct supervisor {
   bool told_incomplete, disk_held;
   int killed, mounts, cgroups;
   int held_errno;                  /* why a cgroup could not be removed */
-  uint64_t oom_kills;              /* the cgroup's count, when it was last read */
-  uint64_t oom_kills_untold, oom_kills_at_us; /* how many of these were nobody's end yet; when the count was last seen to have grown */
+  struct oom oom;
 };
 
 /* ---- exec.c: commands started in the running sandbox ---- */
@@ -68,6 +75,11 @@ void requests_peer_drained(struct server *server, struct peer *peer);
 /* Kills all of the sandbox at once. */
 void supervisor_kill(struct supervisor *supervisor);
 
+/* ---- oom.c ---- */
+/* Watches the count; where that fails it is read at each SIGKILL all the same. */
+void oom_watch(struct supervisor *supervisor);
+/* Does what is due; answers when the next is, 0 for never. */
+uint64_t oom_mind_the_clock(struct supervisor *supervisor, uint64_t now);
 /* Whether it was the out-of-memory killer that ended the process, by the cgroup's count; an answer of true uses that count up. */
 bool supervisor_out_of_memory(struct supervisor *supervisor, const struct process *process, const struct ending *ending);
 

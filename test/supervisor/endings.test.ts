@@ -200,6 +200,18 @@ describe("SIGNAL", () => {
       expect([exited.text("reason"), exited.text("signal")]).toEqual(["signaled", "9"]);
     }));
 
+  test("KILL by somebody else after a child's death by the memory limit is told as what it is", () =>
+    launcher.leavingNothing(async () => {
+      const box = await launcher.bash("(a=xxxxxxxx; while :; do a=$a$a; done); echo child $?; read", { "memory-bytes": 32 << 20 });
+      await box.output("main", "child 137");
+      // The supervisor sees who is dying a moment after the kernel's kill. It has done so when it answers the second request after that.
+      await new Promise((over) => setTimeout(over, 1_500));
+      for (let n = 0; n < 2; n += 1) await box.client.ask("USAGE");
+      process.kill(box.pid, "SIGKILL");
+      const { exited } = await box.end({ kill: false });
+      expect([exited.text("reason"), exited.text("signal")]).toEqual(["signaled", "9"]);
+    }));
+
   test("KILL of PID 1 from outside ends the sandbox", () =>
     launcher.leavingNothing(async () => {
       const box = await launcher.bash("read");
