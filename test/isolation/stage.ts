@@ -20,7 +20,7 @@ const probes = resolve(import.meta.dirname, "../../build/probes");
 const programs = ["bash", "cat", "chmod", "cp", "dd", "head", "ln", "ls", "mkdir", "mkfifo", "ps", "rm", "sleep", "stat", "tail", "true"];
 
 /** Compiles what is out of date; another test file that does so at this moment is waited for. */
-const buildProbes = (): string[] => {
+export const buildProbes = (): string[] => {
   const { status, stderr } = spawnSync("flock", [sources, "make", "-s", "-C", sources], { encoding: "utf8" });
   if (status !== 0) throw new Error(`the probes cannot be built: ${stderr}`);
   return readdirSync(sources)
