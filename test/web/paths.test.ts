@@ -147,7 +147,10 @@ describe("a sandbox", () => {
     await page.getByText("nothing", { exact: true }).waitFor();
     expect(await seriousIssues(page)).toEqual([]);
     await dashboard.photograph("stopped");
-    await page.getByRole("link", { name: "Events" }).click();
+    await page
+      .getByRole("navigation", { name: /^Parts of/ })
+      .getByRole("link", { name: "Events" })
+      .click();
     await page
       .getByRole("row", { name: /sandbox\.stopped/ })
       .first()

@@ -6,6 +6,7 @@ import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/components.css";
 import "./styles/sandboxes.css";
+import "./styles/managing.css";
 
 const app = document.getElementById("app");
 if (app !== null) render(<App />, app);

@@ -48,6 +48,12 @@ export const Layout = ({ route, children }: { route: Route | null; children: Com
             </li>
           ))}
           <li class="apart">
+            <a href="/docs/guide" target="_blank" rel="noreferrer">
+              <Icon name="docs" />
+              Guides
+            </a>
+          </li>
+          <li>
             <a href="/docs" target="_blank" rel="noreferrer">
               <Icon name="docs" />
               API
