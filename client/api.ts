@@ -800,7 +800,7 @@ export interface Operations {
         cpuWeight?: number | undefined;
         /** Processes and threads, the sandbox's init included. */
         pids?: number | undefined;
-        /** What the sandbox can write to its root, the bookkeeping of its own filesystem included; null: no limit but the host's. PATCH can make it larger, for the next run. */
+        /** What the sandbox can write to its root, the bookkeeping of its own filesystem included; null: no limit but the host's. PATCH can make it larger, for the next run; where the host's filesystem keeps project quotas, also smaller, at once. */
         diskBytes?: number | null | undefined;
         /** RLIMIT_NOFILE. */
         openFiles?: number | undefined;
@@ -880,7 +880,7 @@ export interface Operations {
         cpuWeight?: number | undefined;
         /** Processes and threads, the sandbox's init included. */
         pids?: number | undefined;
-        /** What the sandbox can write to its root, the bookkeeping of its own filesystem included; null: no limit but the host's. PATCH can make it larger, for the next run. */
+        /** What the sandbox can write to its root, the bookkeeping of its own filesystem included; null: no limit but the host's. PATCH can make it larger, for the next run; where the host's filesystem keeps project quotas, also smaller, at once. */
         diskBytes?: number | null | undefined;
         /** RLIMIT_NOFILE. */
         openFiles?: number | undefined;
@@ -1340,9 +1340,9 @@ export interface Operations {
           reads: number;
           writes: number;
         } | null;
-        /** Of `limits.diskBytes`; null without one. `image`: a loop-mounted ext4 filesystem in a sparse file. */
+        /** Of `limits.diskBytes`; null without one. `image`: a loop-mounted ext4 filesystem in a sparse file. `quota`: the host's ext4 or XFS, by project quota. */
         disk: {
-          mechanism: "image";
+          mechanism: "image" | "quota";
           limitBytes: number;
           usedBytes: number;
           /** What can still be written; the filesystem keeps some for itself. */

@@ -35,7 +35,7 @@ import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { HostCgroupUsage } from "./host/cgroup-usage.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
 import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
-import { DiskImages } from "./host/disk-images.ts";
+import { HostDisks } from "./host/disks.ts";
 import { PrometheusMeasurements } from "./host/measurements.ts";
 import { releaseStartMemory } from "./host/memory.ts";
 import { HostPreflight } from "./host/preflight.ts";
@@ -118,7 +118,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     launcher,
     supervisors,
     roots,
-    disks: new DiskImages(config.stateDir),
+    disks: new HostDisks(config.stateDir),
     measurements,
     limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
     quotas: new SandboxQuotas((id) => tokens.quotasOf(id), store),

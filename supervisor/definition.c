@@ -29,6 +29,7 @@ static const struct rule launch_rules[] = {
   {"cpu-weight", RULE_NUMBER, 0, 10000, false, false},
   {"pids", RULE_NUMBER, 0, 4194304, false, false},
   {"open-files", RULE_NUMBER, 1, 1048576, false, false},
+  {"disk-bytes", RULE_NUMBER, 1, INT64_MAX, true, false},
   {"output-bytes", RULE_NUMBER, 4096, UINT64_C(1) << 30, false, false},
   {0},
 };
@@ -39,6 +40,7 @@ const struct rule limit_rules[] = {
   {"cpu-weight", RULE_NUMBER, 0, 10000, false, false},
   {"pids", RULE_NUMBER, 0, 4194304, false, false},
   {"open-files", RULE_NUMBER, 1, 1048576, false, false},
+  {"disk-bytes", RULE_NUMBER, 1, INT64_MAX, true, false},
   {0},
 };
 
@@ -124,6 +126,7 @@ void definition_read_limits(struct definition *definition, const struct fields *
     .pids = fields_number(fields, "pids", 0),
   };
   definition->open_files = fields_number(fields, "open-files", 0);
+  definition->disk_bytes = fields_number(fields, "disk-bytes", 0);
 }
 
 bool definition_read(struct definition *definition, const struct fields *fields, char error[128]) {
@@ -142,8 +145,8 @@ bool definition_read(struct definition *definition, const struct fields *fields,
     return refuse(error, "seccomp is not default");
   if (mount != (definition->root != NULL))
     return refuse(error, "root goes with an isolated mnt, and only with it");
-  if (definition->disk && !mount)
-    return refuse(error, "disk needs an isolated mnt");
+  if ((definition->disk || definition->disk_bytes) && !mount)
+    return refuse(error, "disk and disk-bytes need an isolated mnt");
   if (definition->hostname && !(definition->isolate & NS_BIT(NS_UTS)))
     return refuse(error, "hostname needs an isolated uts");
   if (definition->hold && (definition->init || definition->tty))

@@ -24,7 +24,7 @@ struct definition {
   uid_t uid;
   gid_t gid;
   bool init, tty, hold, disk;
-  uint64_t capabilities, open_files, output_bytes;
+  uint64_t capabilities, open_files, output_bytes, disk_bytes;
   struct cgroup_limits limits;
   char *arguments[ARGUMENT_LIMIT + 1], *environment[ENVIRONMENT_LIMIT + 1]; /* ended by NULL */
 };
@@ -38,7 +38,7 @@ bool definition_read(struct definition *definition, const struct fields *fields,
 /* The same for EXEC, which names the command and leaves the rest as it is. */
 bool definition_read_exec(struct definition *definition, const struct fields *fields, char error[128]);
 
-/* The fields of LIMIT, and what LAUNCH has of them, already checked: limits and open_files. */
+/* The fields of LIMIT, and what LAUNCH has of them, already checked: limits, open_files and disk_bytes. */
 extern const struct rule limit_rules[];
 void definition_read_limits(struct definition *definition, const struct fields *fields);
 

@@ -138,9 +138,12 @@ int disk_open(struct disk *disk, int sandboxes, const char *id, struct failure *
 int disk_measure(const struct disk *disk, struct disk_use *use) {
   struct statfs status;
   uint64_t size;
-  if (fstatfs(disk->top, &status) < 0 || ioctl(disk->loop, BLKGETSIZE64, &size) < 0)
+  if (fstatfs(disk->top, &status) < 0) /* of a directory under a quota: what that has left */
     return -1;
   uint64_t block = (uint64_t)status.f_bsize;
+  size = status.f_blocks * block;
+  if (disk->loop >= 0 && ioctl(disk->loop, BLKGETSIZE64, &size) < 0)
+    return -1;
   *use = (struct disk_use){.size = size, .used = (status.f_blocks - status.f_bfree) * block, .available = status.f_bavail * block};
   return 0;
 }

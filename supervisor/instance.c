@@ -2,7 +2,7 @@
 #include "instance.h"
 #include "loop.h"
 #include "mutants.h"
-#include "remove.h"
+#include "quota.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -186,7 +186,7 @@ static int make_files(struct instance *instance, const char *id, struct failure 
   return result;
 }
 
-/* The sandbox's files, mapped: on its own disk, or as a directory of the host's. One that has a disk is never shown without it. */
+/* The sandbox's files, mapped: on its own disk, or as a directory of the host's, bounded by a quota or not at all. One that has a disk is never shown without it. */
 static int open_files(struct instance *instance, const struct definition *definition, struct failure *failure) {
   int sandboxes = instance->host->sandboxes, mount;
   if (definition->disk && !mutant("no-disk")) {
@@ -201,6 +201,8 @@ static int open_files(struct instance *instance, const struct definition *defini
       errno = EEXIST;
       return fail(failure, LAYER_DISK, "the sandbox's files lie in a disk image, and the launch is without one");
     }
+    if (definition->disk_bytes && quota_open(&instance->disk, sandboxes, definition->id, definition->disk_bytes, failure) < 0)
+      return -1;
     mount = open_mapped(instance, sandboxes, definition->id);
   }
   return mount < 0 ? fail(failure, LAYER_ROOT, "open the sandbox's files") : mount;
@@ -298,6 +300,8 @@ int instance_commit(struct instance *instance, const struct definition *definiti
     if (identify(instance, instance->shell, failure) < 0)
       return -1;
   }
+  if (disk_is_quota(&instance->disk) && quota_change(&instance->disk, definition->disk_bytes) < 0)
+    return fail(failure, LAYER_DISK, "bound the sandbox's files by project quota");
   phase(instance, "report");
   fd_close(&instance->channel.failures);
   fd_close(&instance->user_ns);
@@ -308,7 +312,7 @@ int instance_commit(struct instance *instance, const struct definition *definiti
 
 static void remove_files(const struct instance *instance, const char *id) {
   struct removed removed;
-  if (instance->made_files && remove_tree(instance->host->sandboxes, id, &removed) < 0)
+  if (instance->made_files && quota_remove_tree(instance->host->sandboxes, id, &removed) < 0)
     log_line(50, "sandbox %s: its files cannot be removed: %s", id, strerror(errno));
 }
 

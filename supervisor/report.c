@@ -34,6 +34,7 @@ static void put_limits(struct frame *frame, const struct definition *definition)
   frame_put(frame, "cpu-weight", "%llu", (unsigned long long)limits->cpu_weight);
   frame_put(frame, "pids", "%llu", (unsigned long long)limits->pids);
   frame_put(frame, "open-files", "%llu", (unsigned long long)definition->open_files);
+  frame_put(frame, "disk-bytes", "%llu", (unsigned long long)definition->disk_bytes);
 }
 
 void report_all(struct frame *frame, const struct supervisor *supervisor) {

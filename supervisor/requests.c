@@ -1,5 +1,5 @@
 /* What the daemon asks of a supervisor, by PROTOCOL.md, "Supervisor: requests". */
-#include "remove.h"
+#include "quota.h"
 #include "supervisor.h"
 
 #include <errno.h>
@@ -60,6 +60,12 @@ static void handle_freeze(struct supervisor *supervisor, struct peer *peer, uint
   }
 }
 
+/* An image is made larger by the daemon, when nothing runs on it. */
+static int change_quota(const struct supervisor *supervisor, uint64_t bytes) {
+  const struct disk *disk = &supervisor->instance.disk;
+  return !disk_is_quota(disk) || bytes == supervisor->definition.disk_bytes ? 0 : quota_change(disk, bytes);
+}
+
 /* What runs keeps its RLIMIT_NOFILE; processes that are started from now on get the new one. */
 static void handle_limit(struct supervisor *supervisor, struct peer *peer, uint32_t request, const struct fields *fields) {
   struct definition wanted = {0};
@@ -68,16 +74,20 @@ static void handle_limit(struct supervisor *supervisor, struct peer *peer, uint3
   definition_read_limits(&wanted, fields);
   if (supervisor->state != RUNNING || supervisor->retry_us) {
     peer_refuse(peer, request, "ended", "the sandbox is ending");
+  } else if (change_quota(supervisor, wanted.disk_bytes) < 0) {
+    peer_refuse(peer, request, "failed", strerror(errno));
   } else if (cgroup_change_limits(&supervisor->instance.cgroup, &supervisor->definition.limits, &wanted.limits, &failure) < 0) {
     frame_begin(&frame, ERROR, request);
     frame_put(&frame, "code", "failed");
     frame_put(&frame, "errno", "%d", failure.error);
     frame_put(&frame, "message", "%s: %s", failure.message, strerror(failure.error));
     frame_end(&frame);
+    change_quota(supervisor, supervisor->definition.disk_bytes);
     peer_send(peer, &frame);
   } else {
     supervisor->definition.limits = wanted.limits;
     supervisor->definition.open_files = wanted.open_files;
+    supervisor->definition.disk_bytes = wanted.disk_bytes;
     peer_done(peer, request);
   }
 }
@@ -85,7 +95,7 @@ static void handle_limit(struct supervisor *supervisor, struct peer *peer, uint3
 static void handle_usage(struct supervisor *supervisor, struct peer *peer, uint32_t request) {
   struct disk_use use;
   struct frame frame;
-  bool has_disk = supervisor->instance.disk.loop >= 0;
+  bool has_disk = supervisor->instance.disk.top >= 0;
   if (supervisor->state != RUNNING || supervisor->retry_us) {
     peer_refuse(peer, request, "ended", "the sandbox is ending");
   } else if (has_disk && disk_measure(&supervisor->instance.disk, &use) < 0) {
@@ -93,6 +103,7 @@ static void handle_usage(struct supervisor *supervisor, struct peer *peer, uint3
   } else {
     frame_begin(&frame, USED, request);
     if (has_disk) {
+      frame_put(&frame, "disk-mechanism", "%s", disk_is_quota(&supervisor->instance.disk) ? "quota" : "image");
       frame_put(&frame, "disk-bytes", "%llu", (unsigned long long)use.size);
       frame_put(&frame, "disk-used-bytes", "%llu", (unsigned long long)use.used);
       frame_put(&frame, "disk-available-bytes", "%llu", (unsigned long long)use.available);
@@ -106,7 +117,7 @@ static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, 
   const struct host *host = supervisor->instance.host;
   struct removed removed = {0};
   struct frame frame;
-  int result = remove ? remove_tree(host->sandboxes, supervisor->id, &removed) : 0;
+  int result = remove ? quota_remove_tree(host->sandboxes, supervisor->id, &removed) : 0;
   int error = errno;
   unlinkat(host->sockets, supervisor->socket_name, 0);
   if (result < 0) {

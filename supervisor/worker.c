@@ -1,7 +1,6 @@
 /* What the launcher has others do: each worker does one thing, answers over its control socket and ends. */
 #include "children.h"
-#include "disk.h"
-#include "remove.h"
+#include "quota.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -53,7 +52,7 @@ void worker_clean(const struct host *host, int control, unsigned slot, const cha
 void worker_remove(const struct host *host, int control, const char *id) {
   struct removed removed;
   struct frame frame;
-  if (remove_tree(host->sandboxes, id, &removed) < 0) {
+  if (quota_remove_tree(host->sandboxes, id, &removed) < 0) {
     frame_error(&frame, 1, "failed", "%s: %s", removed.left, strerror(errno));
   } else {
     frame_begin(&frame, REMOVED, 1);

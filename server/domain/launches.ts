@@ -27,7 +27,6 @@ export const orderOf = (row: SandboxRow): LaunchOrder => {
     tty: definition.tty,
     capabilityMask: capabilityMask(definition.capabilities),
     ...liveLimitsOf(limits),
-    diskBytes: limits.diskBytes ?? 0,
     outputBytes: limits.outputBytes,
   };
 };

@@ -31,12 +31,13 @@ const usual: Limits = {
 const cpuPeriodMicroseconds = 100_000;
 
 /** What a supervisor is told of them. */
-export const liveLimitsOf = ({ memoryBytes, cpus, cpuWeight, pids, openFiles }: Limits): LiveLimits => ({
+export const liveLimitsOf = ({ memoryBytes, cpus, cpuWeight, pids, openFiles, diskBytes }: Limits): LiveLimits => ({
   memoryBytes: memoryBytes ?? 0,
   cpuQuotaMicroseconds: cpus === null ? 0 : Math.round(cpus * cpuPeriodMicroseconds),
   cpuWeight,
   pids,
   openFiles,
+  diskBytes: diskBytes ?? 0,
 });
 
 /** The limits of sandboxes of this daemon: what holds where a definition says nothing, and what none may pass. */

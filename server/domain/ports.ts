@@ -155,17 +155,22 @@ export interface SandboxStore {
   countByState(): Record<string, number>;
 }
 
-/** Limits that can be changed while a sandbox runs. 0: none, of the weight the usual. `openFiles` is of processes that are started later. */
+/** Limits that can be changed while a sandbox runs. 0: none, of the weight the usual. `openFiles` is of processes that are started later, `diskBytes` of an image of the next run. */
 export interface LiveLimits {
   memoryBytes: number;
   cpuQuotaMicroseconds: number;
   cpuWeight: number;
   pids: number;
   openFiles: number;
+  diskBytes: number;
 }
 
-/** Bytes that a sandbox's own disk has, that are in use there, and that can still be written. */
+/** What bounds the bytes that a sandbox writes: an image with a filesystem of its own, or the host's filesystem by project quota. */
+export type DiskMechanism = "image" | "quota";
+
+/** Bytes that a sandbox may have, that it has, and that can still be written. */
 export interface DiskUse {
+  mechanism: DiskMechanism;
   limitBytes: number;
   usedBytes: number;
   availableBytes: number;
@@ -174,13 +179,13 @@ export interface DiskUse {
 /** How the files of a sandbox lie on the host: not at all yet, in a directory, or in an image of their own. */
 export type DiskState = { kind: "none" | "directory" } | { kind: "image"; bytes: number };
 
-/** The images that bound what sandboxes can write: `STATE_DIR/sandboxes/ID/disk`. */
+/** What bounds what sandboxes can write. */
 export interface Disks {
   /**
-   * Makes an empty image where the sandbox has no files yet; one that is smaller grows, which takes a sandbox that does not run.
+   * Sees that a launch can bound the sandbox's files by this: makes or enlarges its image, where it has one. It must not run.
    * @throws DomainError `host-not-ready` where it cannot be made here, `launch-failed` (member layer) where it fails
    */
-  make(id: string, bytes: number): Promise<void>;
+  provide(id: string, bytes: number): Promise<DiskMechanism>;
   stateOf(id: string): Promise<DiskState>;
 }
 
@@ -200,8 +205,8 @@ export interface LaunchOrder extends LiveLimits {
   init: boolean;
   tty: boolean;
   capabilityMask: bigint;
-  /** Size of its own disk; 0: its files lie on the host's. */
-  diskBytes: number;
+  /** Its files lie in an image of `diskBytes`. */
+  image?: boolean;
   outputBytes: number;
 }
 

@@ -45,18 +45,13 @@ export interface UsageReader {
   cost(cgroup: string): Promise<Cost | null>;
 }
 
-/** What bounds the disk space: an image with a filesystem of its own, whose bookkeeping is a part of it. */
-export interface DiskUsage extends DiskUse {
-  mechanism: "image";
-}
-
 export interface Stats {
   id: string;
   name: string;
   state: string;
   time: number;
   /** Null unless it runs. */
-  usage: (Usage & { disk: DiskUsage | null }) | null;
+  usage: (Usage & { disk: DiskUse | null }) | null;
 }
 
 /** What sandboxes use. */
@@ -87,11 +82,10 @@ export class SandboxStats {
     return { id, name, state: now.state, time: Date.now(), usage: isSame && usage !== null ? { ...usage, disk } : null };
   }
 
-  async #disk(id: string): Promise<DiskUsage | null> {
+  async #disk(id: string): Promise<DiskUse | null> {
     if ((this.#room.store.get(id)?.definition.limits.diskBytes ?? null) === null) return null;
     try {
-      const use = await this.#room.supervisors.disk(id);
-      return use && { mechanism: "image", ...use };
+      return await this.#room.supervisors.disk(id);
     } catch (error) {
       // It has just ended.
       if (error instanceof DomainError && error.code === "launcher-unavailable") return null;

@@ -3,7 +3,7 @@ import { access, type FileHandle, link, mkdir, open, rm, stat } from "node:fs/pr
 import { join } from "node:path";
 import { execa } from "execa";
 import { DomainError } from "../domain/errors.ts";
-import type { DiskState, Disks } from "../domain/ports.ts";
+import type { DiskState } from "../domain/ports.ts";
 import type { Check } from "../domain/preflight.ts";
 
 const programDirectories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -36,8 +36,8 @@ const hasProgram = async (name: string): Promise<boolean> => {
   return found.includes(true);
 };
 
-/** What `limits.diskBytes` needs of this host. */
-export const diskCheck = async (): Promise<Check> => {
+/** What `limits.diskBytes` needs of this host where no quota bounds it. */
+export const imageCheck = async (): Promise<Check> => {
   const name = "disk-limits";
   const cost = "sandboxes with limits.diskBytes cannot be started";
   if (!(await hasProgram("mkfs.ext4")))
@@ -48,7 +48,7 @@ export const diskCheck = async (): Promise<Check> => {
 };
 
 /** The images: sparse files with an ext4 filesystem each, which supervisors mount (supervisor/disk.c). */
-export class DiskImages implements Disks {
+export class DiskImages {
   readonly #directory: string;
 
   constructor(stateDir: string) {
@@ -61,6 +61,10 @@ export class DiskImages implements Disks {
     return { kind: (await exists(join(this.#directory, id, "upper"))) ? "directory" : "none" };
   }
 
+  /**
+   * Makes an empty image where the sandbox has no files yet; one that is smaller grows, which takes a sandbox that does not run.
+   * @throws DomainError `host-not-ready` where it cannot be made here, `launch-failed` (member layer) where it fails
+   */
   async make(id: string, bytes: number): Promise<void> {
     const { kind } = await this.stateOf(id);
     if (kind === "directory") throw failed("the sandbox has files that lie in no disk of its own");

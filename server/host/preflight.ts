@@ -3,7 +3,7 @@ import { access, readFile, statfs } from "node:fs/promises";
 import type { Launcher, LauncherFacts } from "../domain/ports.ts";
 import { namespaceTypes } from "../domain/ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
-import { diskCheck } from "./disk-images.ts";
+import { diskCheck } from "./disks.ts";
 import { launcherChecks } from "./preflight-launcher.ts";
 
 const readText = (path: string): Promise<string | null> =>
@@ -149,7 +149,15 @@ export class HostPreflight implements Preflight {
     } catch (error) {
       failure = (error as Error).message;
     }
-    const found = await Promise.all([kernel(), namespaces(), userNamespaces(), overlay(), seccomp(), space(this.#stateDir), diskCheck()]);
+    const found = await Promise.all([
+      kernel(),
+      namespaces(),
+      userNamespaces(),
+      overlay(),
+      seccomp(),
+      space(this.#stateDir),
+      diskCheck(this.#stateDir),
+    ]);
     return [await privileges(), ...found.flat(), ...launcherChecks(facts, failure)];
   }
 }

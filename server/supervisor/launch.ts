@@ -13,6 +13,7 @@ export const limitFields = (limits: LiveLimits): Field[] => [
   ["cpu-weight", String(limits.cpuWeight)],
   ["pids", String(limits.pids)],
   ["open-files", String(limits.openFiles)],
+  ...(limits.diskBytes > 0 ? [["disk-bytes", String(limits.diskBytes)] as Field] : []),
 ];
 
 /** The fields of LAUNCH. */
@@ -25,7 +26,7 @@ export const launchFields = (order: LaunchOrder): Field[] => {
   fields.push(["cwd", order.cwd], ["uid", String(order.uid)], ["gid", String(order.gid)]);
   if (order.hostname !== null) fields.push(["hostname", order.hostname]);
   if (order.hold === true) fields.push(["hold", "1"]);
-  if (order.diskBytes > 0) fields.push(["disk", "1"]);
+  if (order.image === true) fields.push(["disk", "1"]);
   fields.push(
     ["init", bit(order.init)],
     ["tty", bit(order.tty)],

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DomainError } from "../domain/errors.ts";
 import type {
   Attached,
+  DiskMechanism,
   DiskUse,
   InstanceState,
   LiveLimits,
@@ -104,6 +105,7 @@ export class SupervisorClients implements Supervisors {
       const fields = new Fields(await connection.request("USAGE", [], "USED", replyMilliseconds));
       if (fields.optional("disk-used-bytes") === undefined) return null;
       return {
+        mechanism: fields.text("disk-mechanism") as DiskMechanism,
         limitBytes: fields.number("disk-bytes"),
         usedBytes: fields.number("disk-used-bytes"),
         availableBytes: fields.number("disk-available-bytes"),
@@ -246,6 +248,7 @@ const attachedOf = (report: Message): Attached => {
       cpuWeight: fields.number("cpu-weight"),
       pids: fields.number("pids"),
       openFiles: fields.number("open-files"),
+      diskBytes: fields.number("disk-bytes"),
     },
     frozen: fields.optional("frozen") === "1",
     hold: fields.optional("hold") === "1",

@@ -8,7 +8,7 @@ const Flag = Type.Optional(Type.Boolean());
 const Count = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description });
 
 const diskDescription =
-  "What the sandbox can write to its root, the bookkeeping of its own filesystem included; null: no limit but the host's. PATCH can make it larger, for the next run.";
+  "What the sandbox can write to its root, the bookkeeping of its own filesystem included; null: no limit but the host's. PATCH can make it larger, for the next run; where the host's filesystem keeps project quotas, also smaller, at once.";
 
 export const EnvironmentInput = Type.Record(Type.String({ pattern: "^[^=\\u0000]{1,255}$" }), Text({ maxLength: 131_072 }), {
   ...strict,

@@ -54,12 +54,15 @@ export const SandboxUsage = Type.Object(
           disk: Nullable(
             Type.Object(
               {
-                mechanism: OneOf(["image"]),
+                mechanism: OneOf(["image", "quota"]),
                 limitBytes: Type.Integer(),
                 usedBytes: Type.Integer(),
                 availableBytes: Type.Integer({ description: "What can still be written; the filesystem keeps some for itself." }),
               },
-              { description: "Of `limits.diskBytes`; null without one. `image`: a loop-mounted ext4 filesystem in a sparse file." },
+              {
+                description:
+                  "Of `limits.diskBytes`; null without one. `image`: a loop-mounted ext4 filesystem in a sparse file. `quota`: the host's ext4 or XFS, by project quota.",
+              },
             ),
           ),
           network: Nullable(
