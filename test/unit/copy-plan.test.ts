@@ -157,9 +157,9 @@ describe("planning a copy", () => {
   it("writes a linker's cache only when a library lies where only the cache leads", async () => {
     const { plan: plain } = await plan({ binaries: ["/bin/bash"] });
     expect(plain.entries.has("/etc/ld.so.cache")).toBe(false);
-    // A library of the cache in a directory of its own, as many a host has under /usr/local/lib or /etc/ld.so.conf.d.
+    // A library of the cache in a directory of its own, as many a host has under /usr/local/lib or /etc/ld.so.conf.d; not of another machine.
     const outside = parseLdCache(await readFile("/etc/ld.so.cache")).find(
-      (each) => each.hwcap === 0n && !/^(\/usr)?\/lib(64)?(\/[a-z0-9_]+-linux-gnu)?\/[^/]+$/.test(each.path),
+      (each) => each.hwcap === 0n && !/^(\/usr)?\/lib(32|64|x32)?(\/[a-z0-9_]+-linux-gnu)?\/[^/]+$/.test(each.path),
     );
     if (!outside) return;
     const program = at("needs-cache");

@@ -11,6 +11,7 @@ test("what nothing says anything on is as usual", () => {
     cpuWeight: 100,
     pids: 512,
     openFiles: 1_024,
+    diskBytes: 0,
   });
   expect(liveLimitsOf({ ...usual, cpus: 0.015 }).cpuQuotaMicroseconds).toBe(1_500);
 });
