@@ -12,7 +12,7 @@ import { TerminalClient } from "../fixtures/terminal-client.ts";
 const cycles = process.env["UNSHARED_TEST_LONG"] === "1" ? 1_000 : 40;
 const parallel = 4;
 /** By then the daemon's heap has its level. */
-const warming = Math.max(20, cycles / 4);
+const warming = Math.max(20, cycles / 2);
 
 let host: SandboxDaemon;
 beforeAll(async () => {
@@ -138,7 +138,8 @@ it(`${cycles} lives with mixed calls leave no descriptor, thread, mount, cgroup,
       20_000,
     );
     expect((await now()).threads).toBe(was.threads);
-    // A heap breathes; the launcher has none to speak of.
-    expect((await now()).resident - was.resident, "KiB").toBeLessThan(index === 0 ? 24_576 : 512);
+    // A heap breathes, and gives back when it has rested; the launcher has none to speak of.
+    const most = was.resident + (index === 0 ? 24_576 : 512);
+    await until(`at most ${most} KiB of ${was.pid}`, async () => (await now()).resident < most, 60_000);
   }
 });
