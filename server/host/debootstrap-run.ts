@@ -1,10 +1,10 @@
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { execa } from "execa";
 import { DomainError } from "../domain/errors.ts";
 import type { BuildControl, DebootstrapSource } from "../domain/root-ports.ts";
 import { DebootstrapProgress } from "./debootstrap-progress.ts";
+import { programs } from "./programs.ts";
 
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const lastLines = 20;
@@ -37,6 +37,7 @@ export async function runDebootstrap(source: DebootstrapSource, tree: string, co
     "debootstrap",
     ...args,
   ];
+  const { execa } = await programs();
   const child = execa("setpriv", command, {
     env: { PATH: searchPath, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive", ...(await proxies()) },
     extendEnv: false,
@@ -103,6 +104,7 @@ async function eachLine(stream: Readable, take: (line: string) => void): Promise
 
 /** The proxies that apt on this host uses, in the variables that debootstrap's wget reads; those of the daemon's environment win. */
 async function proxies(): Promise<Record<string, string>> {
+  const { execa } = await programs();
   const found: Record<string, string> = {};
   for (const scheme of ["http", "https"]) {
     const asked = await execa("apt-config", ["dump", `Acquire::${scheme}::Proxy`], {

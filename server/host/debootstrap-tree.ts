@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import { constants, type Dirent } from "node:fs";
 import { chmod, lstat, mkdir, open, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import type { BuildControl, ManifestEntry, Why } from "../domain/root-ports.ts";
 import { octal } from "./copy-build.ts";
 import { debootstrapShare } from "./debootstrap-progress.ts";
+import { programs } from "./programs.ts";
 
 // Hashed on the event loop: a chunk of this size takes about a tenth of a millisecond.
 const chunkBytes = 128 * 1024;
@@ -54,6 +54,7 @@ export async function finishDebootstrap(tree: string, control: BuildControl): Pr
   }
   control.report("syncing", 0.99);
   // One syncfs(2) for thousands of files; Node has no call for it.
+  const { execa } = await programs();
   await execa("sync", ["--file-system", tree], { env: { PATH: "/usr/bin:/bin" }, extendEnv: false });
   return manifest.sort((one, other) => (one.path < other.path ? -1 : 1));
 }

@@ -1,10 +1,10 @@
 import { constants } from "node:fs";
 import { access, type FileHandle, link, mkdir, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { DomainError } from "../domain/errors.ts";
 import type { DiskState } from "../domain/ports.ts";
 import type { Check } from "../domain/preflight.ts";
+import { programs } from "./programs.ts";
 
 const programDirectories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 const makeMilliseconds = 20_000;
@@ -102,18 +102,20 @@ export class DiskImages {
   }
 }
 
-const run = (program: string, args: readonly string[], alsoFine: readonly number[] = []): Promise<void> =>
-  execa(program, args, {
-    env: { PATH: programDirectories.join(":"), LC_ALL: "C" },
-    extendEnv: false,
-    timeout: makeMilliseconds,
-    stdin: "ignore",
-  }).then(
-    () => {},
-    (error: { exitCode?: number }) => {
-      if (error.exitCode === undefined || !alsoFine.includes(error.exitCode)) throw error;
-    },
-  );
+const run = async (program: string, args: readonly string[], alsoFine: readonly number[] = []): Promise<void> => {
+  const { execa } = await programs();
+  try {
+    await execa(program, args, {
+      env: { PATH: programDirectories.join(":"), LC_ALL: "C" },
+      extendEnv: false,
+      timeout: makeMilliseconds,
+      stdin: "ignore",
+    });
+  } catch (error) {
+    const { exitCode } = error as { exitCode?: number };
+    if (exitCode === undefined || !alsoFine.includes(exitCode)) throw error;
+  }
+};
 
 /** How many blocks the filesystem has (https://docs.kernel.org/filesystems/ext4/globals.html#super-block). */
 const blocksOf = async (image: FileHandle): Promise<number> => {

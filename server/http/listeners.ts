@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { IncomingMessage, RequestListener, Server } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
@@ -8,6 +8,9 @@ import type { ConnectionLimits } from "./connection-limits.ts";
 import { problemOf } from "./problems.ts";
 import { isUntimed } from "./streamed-bodies.ts";
 import { isTerminalHandshake } from "./terminal-handshake.ts";
+
+/** By an import Node would make all exports of this module ready, its WebSocket with the whole of undici among them: 2 MB. */
+const { createServer } = process.getBuiltinModule("node:http");
 
 /** How long a request's head may take to arrive, where the whole of it may take longer; how long a connection may be idle: milliseconds. */
 const headMilliseconds = 10_000;
