@@ -1,7 +1,7 @@
 /** The probes in other runtimes, beside a sandbox: `UNSHARED_TEST_LONG=1 script/test isolation/peers` writes PEERS.md. */
 import { lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cgroupName, removeCgroups, removeScratch, scratchDirectory } from "../../bench/scratch.ts";
 import { Undo } from "../../bench/undo.ts";
@@ -87,4 +87,20 @@ const cell = (open: readonly string[]): string => {
 it("the table has a row for each question", () => {
   const report = readFileSync(reportPath, "utf8");
   for (const { number, what } of peerRows) expect(report).toContain(`| ${number} | ${what} | nothing |`);
+});
+
+it("SECURITY.md states its figures", () => {
+  const [peers = "", security = ""] = [reportPath, resolve(import.meta.dirname, "../../SECURITY.md")].map((path) =>
+    readFileSync(path, "utf8"),
+  );
+  const stated = [...security.matchAll(/^\| (\d+) \| ([^|]+) ((?:\| \d+ ){4})\|/gm)];
+  expect(stated.length).toBeGreaterThan(8);
+  for (const [, number, what, figures] of stated) {
+    const row = peers.split("\n").find((line) => line.startsWith(`| ${number} | ${what} |`)) ?? "";
+    const counts = row
+      .split(" | ")
+      .slice(2)
+      .map((text) => Number.parseInt(text.replace("nothing", "0"), 10));
+    expect([number, figures?.match(/\d+/g)?.map(Number)]).toEqual([number, counts]);
+  }
 });
