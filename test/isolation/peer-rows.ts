@@ -180,7 +180,7 @@ export const peerRows: PeerRow[] = [
   },
   {
     number: 32,
-    what: "descriptors beyond stdio, of a caller that has another",
+    what: "descriptors beyond stdio",
     command: ["/probes/descriptors"],
     open: (text) => Object.keys(outcomesOf(text)).filter((name) => !["0", "1", "2"].includes(name)),
   },

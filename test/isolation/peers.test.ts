@@ -58,7 +58,7 @@ const inPeers = () => {
       "# The same probes in other runtimes",
       "",
       "Written by `UNSHARED_TEST_LONG=1 script/test isolation/peers`; do not edit. Each cell is what a probe of the battery found inside: nothing",
-      "open, or how many and which. What a peer leaves open by default can mostly be closed by its settings; what is open is not a hole by itself.",
+      "open, or how many and which. Who starts it has a descriptor open besides (32). What a peer leaves open by default can mostly be closed by its settings; what is open is not a hole by itself.",
       "",
       `Kernel ${release()}. ${columns.map((column) => ("why" in column ? `${column.name}: not run, ${column.why}` : `**${column.name}**: ${column.how}`)).join(". ")}.`,
       "",

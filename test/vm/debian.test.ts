@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Guest } from "./guest.ts";
+import { askAll, writeReport } from "./probes.ts";
 
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 900_000 });
 
@@ -104,6 +105,12 @@ test("a command runs in it; no more processes than its limit; more CPU than its 
   expect(usage.pids.refused).toBeGreaterThan(0);
   expect(usage.cpu.usageSeconds).toBeGreaterThan(0);
   expect(usage.throttling.throttledPeriods).toBeGreaterThan(0);
+});
+
+test("the probes of the isolation battery find nothing open on this kernel", async () => {
+  const found = await askAll(guest);
+  if (process.env["UNSHARED_TEST_LONG"] === "1") await writeReport(guest, found);
+  expect([...found].flatMap(([{ number }, open]) => open.map((name) => `${number} ${name}`))).toEqual([]);
 });
 
 test("PATCH changes the limits of the running sandbox", async () => {

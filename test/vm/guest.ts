@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { buildProbes, probePath } from "../isolation/stage.ts";
 import { Machine } from "./machine.ts";
 
 const execute = promisify(execFile);
@@ -15,7 +16,7 @@ type Body = any;
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** A stock Debian 12 with the package of this repository at hand in two versions, /mnt/old.deb and /mnt/new.deb. */
+/** A stock Debian 12 with the package of this repository at hand in two versions, /mnt/old.deb and /mnt/new.deb, and the probes of the isolation tests. */
 export class Guest {
   readonly #machine: Machine;
   readonly #directory: string;
@@ -85,7 +86,7 @@ export class Guest {
   }
 }
 
-/** A filesystem with the package as it is, and the same with the next version. */
+/** A filesystem with the package as it is, the same with the next version, and the probes. */
 async function packages(directory: string): Promise<string> {
   const { stdout } = await execute(join(repository, "script/package"), ["--fast", join(directory, "package")]);
   const tree = join(directory, "tree");
@@ -95,6 +96,8 @@ async function packages(directory: string): Promise<string> {
   await mkdir(cargo);
   await execute("dpkg-deb", ["--root-owner-group", "-Znone", "--build", tree, join(cargo, "new.deb")]);
   await execute("mv", [stdout.trim(), join(cargo, "old.deb")]);
+  buildProbes();
+  await cp(probePath("."), join(cargo, "probes"), { recursive: true });
   const file = join(directory, "cargo.img");
   await writeFile(file, "");
   await execute("truncate", ["-s", "512M", file]);

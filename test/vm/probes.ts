@@ -1,0 +1,49 @@
+/** The questions of the isolation battery that a probe alone answers, asked on the guest's kernel. */
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { expect } from "vitest";
+import { type PeerRow, peerRows } from "../isolation/peer-rows.ts";
+import type { Guest } from "./guest.ts";
+
+const report = resolve(import.meta.dirname, "../isolation/DEBIAN.md");
+
+/** A sandbox with the probes in it, in which each question is asked; answers what is open, by number. */
+export const askAll = async (guest: Guest): Promise<Map<PeerRow, string[]>> => {
+  const sandbox = await guest.get("POST", "/sandboxes?start=true", { name: "battery" });
+  const socket = "--unix-socket /run/unshared/unshared.sock";
+  for (const probe of new Set(
+    peerRows.map(({ command }) => /^\/probes\/(.*)$/.exec(command[0] ?? "")?.[1]).filter((name) => name !== undefined),
+  ))
+    await guest.run(
+      `curl -sSf ${socket} -T /mnt/probes/${probe} -o /dev/null 'http://localhost/v1/sandboxes/battery/files?path=/probes/${probe}&mode=0755&parents=true'`,
+    );
+  const found = new Map<PeerRow, string[]>();
+  for (const row of peerRows) {
+    const process = await guest.get("POST", "/sandboxes/battery/processes?wait=280", { command: row.command, outputBytes: 8 << 20 });
+    expect([row.number, process.state, process.output.droppedBytes]).toEqual([row.number, "ended", 0]);
+    expect([row.number, process.output.stdout.bytes > 0]).toEqual([row.number, true]);
+    found.set(row, row.open(process.output.stdout.data));
+  }
+  await guest.get("DELETE", `/sandboxes/${sandbox.id}`);
+  return found;
+};
+
+/** DEBIAN.md. */
+export const writeReport = async (guest: Guest, found: ReadonlyMap<PeerRow, readonly string[]>): Promise<void> => {
+  const [kernel, layout, system] = (
+    await guest.run('uname -r; findmnt -rno FSTYPE /sys/fs/cgroup; . /etc/os-release; echo "$PRETTY_NAME"')
+  ).split("\n");
+  const lines = [
+    "# The battery's probes on a stock Debian",
+    "",
+    "Written by `UNSHARED_TEST_VM=1 UNSHARED_TEST_LONG=1 script/test vm/debian`; do not edit. Each question was asked of a sandbox of the installed",
+    "package in a virtual machine. REPORT.md has the whole battery, on another kernel.",
+    "",
+    `${system}, kernel ${kernel}, cgroups ${layout === "cgroup2" ? "v2" : layout}.`,
+    "",
+    "| | what is open of | found |",
+    "|---|---|---|",
+    ...[...found].map(([{ number, what }, open]) => `| ${number} | ${what} | ${open.length === 0 ? "nothing" : open.join(", ")} |`),
+  ];
+  writeFileSync(report, `${lines.join("\n")}\n`);
+};
