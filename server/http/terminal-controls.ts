@@ -10,8 +10,9 @@ const Signal = Type.Object({ type: Type.Literal("signal"), ...SignalBody.propert
 /** What a viewer of a terminal can say in a text frame. */
 export type TerminalControl = Static<typeof Resize> | Static<typeof Signal>;
 
-const ajv = new Ajv({ strict: false });
-const checks = { resize: ajv.compile(Resize), signal: ajv.compile(Signal) };
+// It compiles a schema when it is first used.
+const ajv = new Ajv({ strict: false, meta: false, validateSchema: false });
+const schemas = { resize: Resize, signal: Signal };
 
 /** @throws DomainError `invalid-request` for what is no control message */
 export const terminalControlOf = (text: string): TerminalControl => {
@@ -23,7 +24,7 @@ export const terminalControlOf = (text: string): TerminalControl => {
   }
   const type = message?.type;
   if (type !== "resize" && type !== "signal") throw new DomainError("invalid-request", 'the type of a text frame is "resize" or "signal"');
-  const check = checks[type];
-  if (!check(message)) throw new DomainError("invalid-request", `the message does not fit its schema: ${ajv.errorsText(check.errors)}`);
+  if (!ajv.validate(schemas[type], message))
+    throw new DomainError("invalid-request", `the message does not fit its schema: ${ajv.errorsText()}`);
   return message as TerminalControl;
 };
