@@ -174,7 +174,11 @@ export type Sandbox = {
       outputBytes: number;
     };
     capabilities: string[];
-    seccomp: string;
+    seccomp: string | {
+      profile: string;
+      allow: string[];
+      deny: string[];
+    };
     init: boolean;
     network: {
       mode: string;
@@ -809,7 +813,13 @@ export interface Operations {
       } | undefined;
       /** Kept inside the user namespace; none by default. */
       capabilities?: ("CAP_CHOWN" | "CAP_DAC_OVERRIDE" | "CAP_DAC_READ_SEARCH" | "CAP_FOWNER" | "CAP_FSETID" | "CAP_KILL" | "CAP_SETGID" | "CAP_SETUID" | "CAP_SETPCAP" | "CAP_LINUX_IMMUTABLE" | "CAP_NET_BIND_SERVICE" | "CAP_NET_BROADCAST" | "CAP_NET_ADMIN" | "CAP_NET_RAW" | "CAP_IPC_LOCK" | "CAP_IPC_OWNER" | "CAP_SYS_MODULE" | "CAP_SYS_RAWIO" | "CAP_SYS_CHROOT" | "CAP_SYS_PTRACE" | "CAP_SYS_PACCT" | "CAP_SYS_ADMIN" | "CAP_SYS_BOOT" | "CAP_SYS_NICE" | "CAP_SYS_RESOURCE" | "CAP_SYS_TIME" | "CAP_SYS_TTY_CONFIG" | "CAP_MKNOD" | "CAP_LEASE" | "CAP_AUDIT_WRITE" | "CAP_AUDIT_CONTROL" | "CAP_SETFCAP" | "CAP_MAC_OVERRIDE" | "CAP_MAC_ADMIN" | "CAP_SYSLOG" | "CAP_WAKE_ALARM" | "CAP_BLOCK_SUSPEND" | "CAP_AUDIT_READ" | "CAP_PERFMON" | "CAP_BPF" | "CAP_CHECKPOINT_RESTORE")[] | undefined;
-      seccomp?: "default" | undefined;
+      seccomp?: "default" | "strict" | {
+        profile?: "default" | "strict" | undefined;
+        /** System calls to allow besides, by name; some never are. */
+        allow?: string[] | undefined;
+        /** System calls to refuse (EPERM), by name; some are needed. */
+        deny?: string[] | undefined;
+      } | undefined;
       init?: boolean | undefined;
       network?: {
         mode?: string | undefined;

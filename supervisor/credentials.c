@@ -49,8 +49,9 @@ static int set_capabilities(int last, uint64_t kept, struct failure *failure) {
 }
 
 int credentials_drop(const struct host *host, const struct definition *definition, struct failure *failure) {
+  const struct sock_fprog *filter = definition->filter ? definition->filter : &host->filters[definition->seccomp.strict];
   uint64_t kept = mutant("caps-kept") ? bounding_set(host->last_capability) : definition->capabilities;
-  if (mutant("no-nnp") && seccomp_install(&host->filter, failure) < 0) /* allowed as long as there is CAP_SYS_ADMIN */
+  if (mutant("no-nnp") && seccomp_install(filter, failure) < 0) /* allowed as long as there is CAP_SYS_ADMIN */
     return -1;
   errno = EINVAL;
   if (host->last_capability < 63 && kept >> (host->last_capability + 1))
@@ -69,5 +70,5 @@ int credentials_drop(const struct host *host, const struct definition *definitio
     return 0;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return fail(failure, LAYER_NO_NEW_PRIVS, "prctl");
-  return seccomp_install(&host->filter, failure);
+  return seccomp_install(filter, failure);
 }

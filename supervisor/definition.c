@@ -24,6 +24,8 @@ static const struct rule launch_rules[] = {
   {"tty", RULE_NUMBER, 0, 1, false, false},
   {"capabilities", RULE_NUMBER, 0, INT64_MAX, false, false},
   {"seccomp", RULE_TEXT, 1, 16, false, false},
+  {"seccomp-allow", RULE_TEXT, 1, 32, true, true},
+  {"seccomp-deny", RULE_TEXT, 1, 32, true, true},
   {"memory-bytes", RULE_NUMBER, 0, INT64_MAX, false, false},
   {"cpu-quota-us", RULE_NUMBER, 0, 1000000000, false, false},
   {"cpu-weight", RULE_NUMBER, 0, 10000, false, false},
@@ -95,6 +97,26 @@ static bool read_lists(struct definition *definition, const struct fields *field
   return bytes <= COMMAND_BYTES_LIMIT || refuse(error, "arg and env exceed 512 KiB");
 }
 
+static bool read_changes(const struct fields *fields, const char *key, const char **names, bool (*may)(const char *name)) {
+  size_t count = 0;
+  for (const char *field = NULL, *name; (field = fields_next(fields, field));)
+    if ((name = field_value(field, key))) {
+      if (count == SECCOMP_CHANGES || !may(name))
+        return false;
+      names[count++] = name;
+    }
+  return true;
+}
+
+static bool read_seccomp(struct seccomp_choice *choice, const struct fields *fields, char error[128]) {
+  const char *profile = fields_get(fields, "seccomp");
+  choice->strict = strcmp(profile, "strict") == 0;
+  if (!choice->strict && strcmp(profile, "default") != 0)
+    return refuse(error, "seccomp is no profile");
+  return (read_changes(fields, "seccomp-allow", choice->allowed, seccomp_may_allow) || refuse(error, "seccomp-allow names what is never allowed")) &&
+         (read_changes(fields, "seccomp-deny", choice->denied, seccomp_may_deny) || refuse(error, "seccomp-deny names what cannot be denied"));
+}
+
 /* What LAUNCH and EXEC have in common: whom to run, where, how. */
 static bool read_command(struct definition *definition, const struct fields *fields, char error[128]) {
   if (!read_lists(definition, fields, error))
@@ -141,8 +163,8 @@ bool definition_read(struct definition *definition, const struct fields *fields,
   definition->capabilities = fields_number(fields, "capabilities", 0);
   definition_read_limits(definition, fields);
   bool mount = definition->isolate & NS_BIT(NS_MNT);
-  if (strcmp(fields_get(fields, "seccomp"), "default") != 0)
-    return refuse(error, "seccomp is not default");
+  if (!read_seccomp(&definition->seccomp, fields, error))
+    return false;
   if (mount != (definition->root != NULL))
     return refuse(error, "root goes with an isolated mnt, and only with it");
   if ((definition->disk || definition->disk_bytes) && !mount)

@@ -3,6 +3,7 @@
 #define DEFINITION_H
 
 #include "cgroup.h"
+#include "seccomp-filter.h"
 #include "wire.h"
 
 #define ARGUMENT_LIMIT 256
@@ -15,7 +16,9 @@ struct order {
   uint32_t length;
   uint32_t slot_taken;         /* 1 and the slot, once its cgroups are made: whoever cleans up after a supervisor must not take another's */
   uint64_t marks[MARK_COUNT]; /* when the shell got so far (now_us); 0: it did not */
+  uint32_t filter_length;      /* instructions of `filter`; 0: it is one of the host's own, by the profile */
   char body[WIRE_BODY_LIMIT];
+  struct sock_filter filter[BPF_MAXINSNS];
 };
 
 struct definition {
@@ -26,6 +29,8 @@ struct definition {
   bool init, tty, hold, disk;
   uint64_t capabilities, open_files, output_bytes, disk_bytes;
   struct cgroup_limits limits;
+  struct seccomp_choice seccomp;
+  const struct sock_fprog *filter; /* NULL: the host's own of the profile */
   char *arguments[ARGUMENT_LIMIT + 1], *environment[ENVIRONMENT_LIMIT + 1]; /* ended by NULL */
 };
 

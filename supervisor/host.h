@@ -39,7 +39,7 @@ struct host {
   int last_capability;
   uint64_t ns_inode[NS_COUNT];
   struct cgroup_host cgroups;
-  struct sock_fprog filter;     /* see seccomp-filter.h */
+  struct sock_fprog filters[2]; /* of the profiles default and strict, see seccomp-filter.h */
   int sandboxes;                /* STATE_DIR/sandboxes, a directory */
   int sockets;                  /* RUN_DIR/sandboxes, a directory */
 };

@@ -283,8 +283,20 @@ static void drain_notes(struct instance *instance) {
   }
 }
 
-int instance_commit(struct instance *instance, const struct definition *definition, struct failure *failure) {
-  if (cgroup_limit(&instance->cgroup, &definition->limits, failure) < 0 || send_mounts(instance, definition, failure) < 0)
+/* A filter of its own: for the shell, which was made before, and for those that come by EXEC. */
+static int make_filter(struct instance *instance, struct definition *definition, struct failure *failure) {
+  if (!definition->seccomp.allowed[0] && !definition->seccomp.denied[0])
+    return 0;
+  if (seccomp_compile(&instance->filter, &definition->seccomp, failure) < 0)
+    return -1;
+  memcpy(instance->order->filter, instance->filter.filter, instance->filter.len * sizeof *instance->filter.filter);
+  instance->order->filter_length = instance->filter.len;
+  definition->filter = &instance->filter;
+  return 0;
+}
+
+int instance_commit(struct instance *instance, struct definition *definition, struct failure *failure) {
+  if (make_filter(instance, definition, failure) < 0 || cgroup_limit(&instance->cgroup, &definition->limits, failure) < 0 || send_mounts(instance, definition, failure) < 0)
     return -1;
   phase(instance, "root");
   if (await_command(instance, definition, failure) < 0)

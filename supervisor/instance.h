@@ -23,6 +23,7 @@ struct instance {
   int shell_pidfd;
   struct channel channel;
   int user_ns;
+  struct sock_fprog filter;  /* that the definition asks for; length 0: one of the host's own */
   int terminal;              /* master; -1 without */
   struct disk disk;
 
@@ -46,7 +47,7 @@ pid_t pidfd_number(int pidfd);
 /* Prepare: all that needs no definition but the namespaces wanted. On failure everything is undone. */
 int instance_prepare(struct instance *instance, const struct host *host, unsigned slot, unsigned isolate, struct failure *failure);
 /* Commit: root, limits, command. On failure the caller undoes by instance_undo. */
-int instance_commit(struct instance *instance, const struct definition *definition, struct failure *failure);
+int instance_commit(struct instance *instance, struct definition *definition, struct failure *failure);
 /* Kills, waits, removes the cgroups and what instance_commit made on disk for `id` (NULL: nothing). */
 void instance_undo(struct instance *instance, const char *id);
 

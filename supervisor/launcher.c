@@ -161,6 +161,12 @@ static int open_signals(struct launcher *launcher) {
   return launcher->signals.fd < 0 ? -1 : loop_add(&launcher->loop, &launcher->signals, EPOLLIN);
 }
 
+/* One for each profile: what no definition changes is compiled once. */
+static int compile_filters(struct host *host, struct failure *failure) {
+  static const struct seccomp_choice usual = {0}, strict = {.strict = true};
+  return seccomp_compile(&host->filters[0], &usual, failure) < 0 ? -1 : seccomp_compile(&host->filters[1], &strict, failure);
+}
+
 int launcher_run(struct host *host) {
   static struct launcher launcher;
   bool probed = false;
@@ -172,7 +178,7 @@ int launcher_run(struct host *host) {
     log_line(50, "cannot start: %s", strerror(errno));
     return 1;
   }
-  if (seccomp_compile(&host->filter, &launcher.problem) < 0 || cgroup_host_open(&host->cgroups, host->cgroup_parent, &launcher.problem) < 0)
+  if (compile_filters(host, &launcher.problem) < 0 || cgroup_host_open(&host->cgroups, host->cgroup_parent, &launcher.problem) < 0)
     log_line(50, "launches are refused: %s: %s", launcher.problem.message, strerror(launcher.problem.error));
   if (server_listen(&launcher.server, &launcher.loop, host->sockets, "../launcher.sock") < 0) {
     log_line(50, errno == EADDRINUSE ? "another launcher answers on %s/launcher.sock" : "cannot listen on %s/launcher.sock", host->run_dir);

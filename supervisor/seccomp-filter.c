@@ -24,6 +24,24 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LOW_32 UINT64_C(0xffffffff) /* the kernel reads many arguments as 32 bits; a comparison of 64 could be stepped round */
 
+#define NAMED_IN(list, name) named(list, COUNT(list), name)
+
+static bool named(const char *const *list, size_t count, const char *name) {
+  for (size_t i = 0; i < count && list[i]; i++)
+    if (strcmp(list[i], name) == 0)
+      return true;
+  return false;
+}
+
+bool seccomp_may_allow(const char *name) {
+  return NAMED_IN(on_request_calls, name) || NAMED_IN(allowed_calls, name);
+}
+
+bool seccomp_may_deny(const char *name) {
+  bool known = seccomp_may_allow(name) || NAMED_IN(conditional_calls, name) || NAMED_IN(refused_calls, name);
+  return known && !NAMED_IN(needed_calls, name);
+}
+
 /* libseccomp's errors are negative errno values. */
 static int add(scmp_filter_ctx context, uint32_t action, const char *name, unsigned count, const struct scmp_arg_cmp *arguments) {
   int number = seccomp_syscall_resolve_name(name);
@@ -37,21 +55,33 @@ static int add_if(scmp_filter_ctx context, uint32_t action, const char *name, st
   return add(context, action, name, 1, &argument);
 }
 
-static int allow_list(scmp_filter_ctx context) {
+static int add_all(scmp_filter_ctx context, uint32_t action, const char *const *names, size_t count) {
+  int result = 0;
+  for (size_t i = 0; result == 0 && i < count && names[i]; i++)
+    result = add(context, action, names[i], 0, NULL);
+  return result;
+}
+
+static int allow_list(scmp_filter_ctx context, const struct seccomp_choice *choice) {
   static const uint64_t personalities[] = {PER_LINUX, PER_LINUX32, UNAME26, PER_LINUX32 | UNAME26, LOW_32};
   static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
-  int result = 0;
-  for (size_t i = 0; result == 0 && i < COUNT(allowed_calls); i++)
-    result = add(context, SCMP_ACT_ALLOW, allowed_calls[i], 0, NULL);
+  int result = choice->strict ? add_all(context, SCMP_ACT_ALLOW, strict_calls, COUNT(strict_calls)) : add_all(context, SCMP_ACT_ALLOW, allowed_calls, COUNT(allowed_calls));
+  if (result == 0)
+    result = add_all(context, SCMP_ACT_ALLOW, choice->allowed, SECCOMP_CHANGES);
   for (size_t i = 0; result == 0 && i < COUNT(personalities); i++)
     result = add_if(context, SCMP_ACT_ALLOW, "personality", SCMP_A0_64(SCMP_CMP_EQ, personalities[i]));
-  for (size_t i = 0; result == 0 && i < COUNT(families); i++)
+  for (size_t i = 0; result == 0 && i < (choice->strict ? 1 : COUNT(families)); i++)
     result = add_if(context, SCMP_ACT_ALLOW, "socket", SCMP_A0_64(SCMP_CMP_EQ, (uint64_t)families[i]));
   return result;
 }
 
-static int refuse_sockets(scmp_filter_ctx context) {
+/* Rules on arguments are left out where the whole call is denied: libseccomp takes no two actions for one call. */
+static int refuse_sockets(scmp_filter_ctx context, const struct seccomp_choice *choice) {
   uint32_t no_family = SCMP_ACT_ERRNO(EAFNOSUPPORT);
+  if (NAMED_IN(choice->denied, "socket"))
+    return 0;
+  if (choice->strict)
+    return add_if(context, no_family, "socket", SCMP_A0_64(SCMP_CMP_NE, AF_UNIX));
   /* Compared as 64 bits: a family with a bit set above its 32 is greater, too. */
   int result = add_if(context, no_family, "socket", SCMP_A0_64(SCMP_CMP_GT, AF_NETLINK));
   for (int family = 0; result == 0 && family < AF_NETLINK; family++)
@@ -63,30 +93,47 @@ static int refuse_sockets(scmp_filter_ctx context) {
 
 /* A limit of 1 on cores, and no other one, keeps the host's core_pattern program from being started by a crash in here (fs/coredump.c;
  * core(5)): 0 does not. So it stays as it is: setting it seems to succeed, as most programs that do so want none themselves. */
-static int keep_core_limit(scmp_filter_ctx context) {
+static int keep_core_limit(scmp_filter_ctx context, const struct seccomp_choice *choice) {
   struct scmp_arg_cmp set[] = {SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW_32, RLIMIT_CORE), SCMP_A2_64(SCMP_CMP_NE, 0), SCMP_A3_64(SCMP_CMP_EQ, 0)};
   struct scmp_arg_cmp exchange[] = {set[0], set[1], SCMP_A3_64(SCMP_CMP_NE, 0)};
-  int result = add_if(context, SCMP_ACT_ERRNO(0), "setrlimit", SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW_32, RLIMIT_CORE));
-  if (result == 0)
+  bool whole = NAMED_IN(choice->denied, "setrlimit");
+  int result = whole ? 0 : add_if(context, SCMP_ACT_ERRNO(0), "setrlimit", SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW_32, RLIMIT_CORE));
+  whole = NAMED_IN(choice->denied, "prlimit64");
+  if (result == 0 && !whole)
     result = add(context, SCMP_ACT_ERRNO(0), "prlimit64", COUNT(set), set);
-  return result ? result : add(context, SCMP_ACT_ERRNO(EPERM), "prlimit64", COUNT(exchange), exchange);
+  return result || whole ? result : add(context, SCMP_ACT_ERRNO(EPERM), "prlimit64", COUNT(exchange), exchange);
 }
 
-static int refuse_list(scmp_filter_ctx context) {
+/* Whole calls: what is refused, what is only on request and was not asked for, and what the definition denies. */
+static int refuse_calls(scmp_filter_ctx context, const struct seccomp_choice *choice) {
+  uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+  int result = add_all(context, refuse, refused_calls, COUNT(refused_calls));
+  for (size_t i = 0; result == 0 && i < COUNT(on_request_calls); i++)
+    if (!NAMED_IN(choice->allowed, on_request_calls[i]))
+      result = add(context, refuse, on_request_calls[i], 0, NULL);
+  return result ? result : add_all(context, refuse, choice->denied, SECCOMP_CHANGES);
+}
+
+static int refuse_arguments(scmp_filter_ctx context, const struct seccomp_choice *choice) {
   static const uint64_t namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
   static const uint64_t ioctls[] = {TIOCSTI, TIOCLINUX};
   uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
-  int result = refuse_sockets(context);
-  for (size_t i = 0; result == 0 && i < COUNT(refused_calls); i++)
-    result = add(context, refuse, refused_calls[i], 0, NULL);
+  int result = refuse_sockets(context, choice);
   for (size_t i = 0; result == 0 && i < COUNT(namespaces); i++)
     result = add_if(context, refuse, "clone", SCMP_A0_64(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
   for (size_t i = 0; result == 0 && i < COUNT(ioctls); i++)
     result = add_if(context, refuse, "ioctl", SCMP_A1_64(SCMP_CMP_MASKED_EQ, LOW_32, ioctls[i]));
   /* ADDR_NO_RANDOMIZE makes exploits easier; the query value 0xffffffff has bit 31 set as well */
-  if (result == 0)
+  if (result == 0 && !NAMED_IN(choice->denied, "personality"))
     result = add_if(context, refuse, "personality", SCMP_A0_64(SCMP_CMP_MASKED_EQ, 0x80000000u | ADDR_NO_RANDOMIZE, ADDR_NO_RANDOMIZE));
-  return result ? result : keep_core_limit(context);
+  return result;
+}
+
+static int refuse_list(scmp_filter_ctx context, const struct seccomp_choice *choice) {
+  int result = refuse_arguments(context, choice);
+  if (result == 0)
+    result = keep_core_limit(context, choice);
+  return result ? result : refuse_calls(context, choice);
 }
 
 /* The program as the kernel takes it: libseccomp 2.5 writes it to a descriptor only. */
@@ -108,7 +155,7 @@ static int export_program(scmp_filter_ctx context, struct sock_fprog *program) {
   return 0;
 }
 
-static int compile(struct sock_fprog *program, uint32_t otherwise, int (*rules)(scmp_filter_ctx)) {
+static int compile(struct sock_fprog *program, uint32_t otherwise, const struct seccomp_choice *choice, int (*rules)(scmp_filter_ctx, const struct seccomp_choice *)) {
   scmp_filter_ctx context = seccomp_init(otherwise);
   if (!context)
     return -ENOMEM;
@@ -116,7 +163,7 @@ static int compile(struct sock_fprog *program, uint32_t otherwise, int (*rules)(
   if (result == 0)
     result = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree over the numbers */
   if (result == 0)
-    result = rules(context);
+    result = rules(context, choice);
   if (result == 0)
     result = export_program(context, program);
   seccomp_release(context);
@@ -138,11 +185,11 @@ static int join(struct sock_fprog *joined, const struct sock_fprog *first, const
   return 0;
 }
 
-int seccomp_compile(struct sock_fprog *filter, struct failure *failure) {
+int seccomp_compile(struct sock_fprog *filter, const struct seccomp_choice *choice, struct failure *failure) {
   struct sock_fprog refused = {0}, allowed = {0};
-  int result = compile(&refused, SCMP_ACT_ALLOW, refuse_list);
+  int result = compile(&refused, SCMP_ACT_ALLOW, choice, refuse_list);
   if (result == 0)
-    result = compile(&allowed, SCMP_ACT_ERRNO(ENOSYS), allow_list);
+    result = compile(&allowed, SCMP_ACT_ERRNO(ENOSYS), choice, allow_list);
   if (result == 0)
     result = join(filter, &refused, &allowed);
   free(refused.filter);

@@ -263,6 +263,8 @@ void shell_run(struct shell *shell) {
     fail(&failure, LAYER_SUPERVISOR, "the order cannot be read");
     shell_give_up(shell, &failure);
   }
+  struct sock_fprog filter = {.len = (unsigned short)shell->order->filter_length, .filter = shell->order->filter};
+  definition.filter = filter.len ? &filter : NULL;
   commit(shell, &definition, fds[0], fds[1], &failure);
   if (definition.hold) { /* the failure pipe ends with this, as it does with an exec */
     munmap(shell->order, sizeof *shell->order);

@@ -1,3 +1,5 @@
+import type { Seccomp, SeccompInput } from "./seccomp.ts";
+
 /** The stored definition: the wire form of the API with every default filled in. */
 export interface Definition {
   name: string;
@@ -20,7 +22,7 @@ export interface Definition {
     outputBytes: number;
   };
   capabilities: string[];
-  seccomp: "default";
+  seccomp: Seccomp;
   init: boolean;
   network: { mode: "none" };
   /** `maxRetries` in a row; null: without an end. */
@@ -44,4 +46,4 @@ type DeepPartial<T> = T extends string[]
       : T;
 
 /** A definition as it arrives: every field may be left out. */
-export type DefinitionInput = DeepPartial<Definition>;
+export type DefinitionInput = Omit<DeepPartial<Definition>, "seccomp"> & { seccomp?: SeccompInput };

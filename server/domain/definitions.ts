@@ -3,6 +3,7 @@ import { type Definition, type DefinitionInput, namespaceSwitches } from "./defi
 import { DomainError, type InputFault } from "./errors.ts";
 import type { LimitPolicy } from "./limits.ts";
 import { checkNamespaces } from "./namespace-rules.ts";
+import { checkSeccomp, completeSeccomp, seccompFaults } from "./seccomp.ts";
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -86,18 +87,19 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     namespaces,
     limits: limitsOf(input, namespaces.mount, policy),
     capabilities: [...new Set(input.capabilities ?? [])],
-    seccomp: "default",
+    seccomp: completeSeccomp(input.seccomp),
     init: input.init ?? namespaces.pid,
     network: { mode: "none" },
     ...fateOf(input, usualFate),
     labels: input.labels ?? {},
   };
-  const faults = [...commandFaults(definition), ...policy.faults(definition.limits)];
+  const faults = [...commandFaults(definition), ...policy.faults(definition.limits), ...seccompFaults(definition.seccomp)];
   if (!namespaces.mount && definition.limits.diskBytes !== null)
     faults.push({ pointer: "/limits/diskBytes", detail: "needs a mount namespace of its own" });
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   checkNamespaces(definition, scope);
+  checkSeccomp(definition.seccomp, scope);
   return definition;
 };
 

@@ -151,4 +151,5 @@ export const holdOrderOf = (row: SandboxRow): LaunchOrder => ({
   init: false,
   tty: false,
   capabilityMask: capabilityMask([]),
+  seccomp: "default",
 });

@@ -26,6 +26,7 @@ export const orderOf = (row: SandboxRow): LaunchOrder => {
     init: definition.init,
     tty: definition.tty,
     capabilityMask: capabilityMask(definition.capabilities),
+    seccomp: definition.seccomp,
     ...liveLimitsOf(limits),
     outputBytes: limits.outputBytes,
   };

@@ -2,11 +2,13 @@
  * What the domain needs from the other rooms, in its own words. The store, the hatch (supervisor/) and the toolshed (host/)
  * implement these; `main.ts` joins them. Times are milliseconds since 1970 unless the name says otherwise.
  */
+
 import type { Owned, View } from "./callers.ts";
 import type { Definition } from "./definition.ts";
 import type { State } from "./lifecycle.ts";
 import type { ProcessExit, ReportedProcess } from "./process.ts";
 import type { Receipt } from "./receipt.ts";
+import type { Seccomp } from "./seccomp.ts";
 
 export const namespaceTypes = ["mnt", "uts", "ipc", "net", "pid", "user", "cgroup", "time"] as const;
 export type NamespaceType = (typeof namespaceTypes)[number];
@@ -205,6 +207,7 @@ export interface LaunchOrder extends LiveLimits {
   init: boolean;
   tty: boolean;
   capabilityMask: bigint;
+  seccomp: Seccomp;
   /** Its files lie in an image of `diskBytes`. */
   image?: boolean;
   outputBytes: number;

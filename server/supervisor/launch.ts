@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { DomainError } from "../domain/errors.ts";
 import type { LaunchOrder, LiveLimits } from "../domain/ports.ts";
+import { type Seccomp, seccompChanges } from "../domain/seccomp.ts";
 import type { RefusedError } from "./connection.ts";
 import type { Field } from "./protocol.ts";
 
@@ -15,6 +16,15 @@ export const limitFields = (limits: LiveLimits): Field[] => [
   ["open-files", String(limits.openFiles)],
   ...(limits.diskBytes > 0 ? [["disk-bytes", String(limits.diskBytes)] as Field] : []),
 ];
+
+const seccompFields = (seccomp: Seccomp): Field[] => {
+  const { profile, allow, deny } = seccompChanges(seccomp);
+  return [
+    ["seccomp", profile],
+    ...allow.map((name): Field => ["seccomp-allow", name]),
+    ...deny.map((name): Field => ["seccomp-deny", name]),
+  ];
+};
 
 /** The fields of LAUNCH. */
 export const launchFields = (order: LaunchOrder): Field[] => {
@@ -31,7 +41,7 @@ export const launchFields = (order: LaunchOrder): Field[] => {
     ["init", bit(order.init)],
     ["tty", bit(order.tty)],
     ["capabilities", order.capabilityMask.toString()],
-    ["seccomp", "default"],
+    ...seccompFields(order.seccomp),
     ...limitFields(order),
     ["output-bytes", String(order.outputBytes)],
   );

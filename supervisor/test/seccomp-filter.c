@@ -184,9 +184,36 @@ static int add_permissive(const struct probe *probe) {
   return syscall(SYS_unshare, CLONE_NEWUTS) < 0 ? errno : 0;
 }
 
+static void use(struct seccomp_choice choice) {
+  struct failure failure;
+  free(filter.filter);
+  NEED(seccomp_compile(&filter, &choice, &failure) == 0);
+}
+
+/* What a definition can ask for in place of the usual. */
+static void test_choices(void) {
+  static const struct probe strict[] = {
+    {"strict: socket(AF_INET)", SYS_socket, {AF_INET, SOCK_STREAM, 0}, 0, EAFNOSUPPORT}, {"strict: socket(AF_UNIX)", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, 0, ALLOWED},
+    {"strict: inotify_init1", SYS_inotify_init1, {0}, 0, ENOSYS}, {"strict: getpid", SYS_getpid, {0}, 0, ALLOWED}, {"strict: unshare", SYS_unshare, {CLONE_NEWUTS}, 0, EPERM},
+  };
+  static const struct probe changed[] = {
+    {"denied: getppid", SYS_getppid, {0}, 0, EPERM}, {"denied: socket(AF_UNIX)", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, 0, EPERM},
+    {"denied: prlimit64", SYS_prlimit64, {0, 4, 0, 0}, 0, EPERM}, {"denied: personality", SYS_personality, {0xffffffff}, 0, EPERM},
+    {"on request: ptrace", SYS_ptrace, {12345678, 0, 0, 0}, ESRCH, ESRCH}, {"not asked for: kcmp", SYS_kcmp, {0, 0, 1000, 0, 0}, ANYTHING, EPERM},
+  };
+  use((struct seccomp_choice){.strict = true});
+  for (size_t i = 0; i < sizeof strict / sizeof *strict; i++)
+    check(&strict[i], call);
+  use((struct seccomp_choice){.allowed = {"ptrace"}, .denied = {"getppid", "socket", "prlimit64", "personality", "setrlimit"}});
+  for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
+    check(&changed[i], call);
+  CHECK(!seccomp_may_allow("mount") && !seccomp_may_allow("clone3") && !seccomp_may_allow("") && seccomp_may_allow("bpf") && seccomp_may_allow("read"), "what may be allowed");
+  CHECK(!seccomp_may_deny("execve") && !seccomp_may_deny("wait4") && seccomp_may_deny("mount") && seccomp_may_deny("socket") && !seccomp_may_deny("nothing"), "what may be denied");
+}
+
 int main(void) {
   struct failure failure;
-  NEED(seccomp_compile(&filter, &failure) == 0);
+  NEED(seccomp_compile(&filter, &(struct seccomp_choice){0}, &failure) == 0);
   test_program();
   for (size_t i = 0; i < sizeof probes / sizeof *probes; i++)
     check(&probes[i], call);
@@ -198,6 +225,7 @@ int main(void) {
 #endif
   const struct probe looser = {"a filter of its own that allows all", 0, {0}, 0, EPERM};
   check(&looser, add_permissive);
+  test_choices();
   free(filter.filter);
   return check_end("seccomp-filter");
 }

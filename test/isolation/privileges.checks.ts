@@ -17,9 +17,9 @@ const unfiltered = [335, 336];
 /** Writes the host's disks, for seconds: not tried. */
 const sync = 162;
 
-/** The decisions by number: golden/syscalls.txt. */
-const reviewed = (): string[] =>
-  readFileSync(join(import.meta.dirname, "golden/syscalls.txt"), "utf8")
+/** The decisions by number: golden/syscalls.txt, and syscalls-strict.txt. */
+const reviewed = (list = "syscalls"): string[] =>
+  readFileSync(join(import.meta.dirname, `golden/${list}.txt`), "utf8")
     .split("\n")
     .filter((line) => /^\d/.test(line))
     .map((line) => line.split(" ")[2] ?? "");
@@ -52,7 +52,15 @@ export const privilegesChecks: Check[] = [
           if (decision !== "allow" && ![sync, ...unfiltered].includes(number))
             expect(`${abi} ${number}: ${live[`${abi} ${number}`]}`).toBe(`${abi} ${number}: ${decision}`);
       }
-      return `${reviewed().filter((decision) => decision === "allow").length} of 512 allowed`;
+      const strict = await stage.sandbox({ name: "strict", seccomp: "strict" });
+      const closed = filterOf(strict.process.pid);
+      await stage.host.request("DELETE", "/v1/sandboxes/strict");
+      for (const abi of ["x86-64", "x32"] as const) {
+        const decided = Array.from({ length: 512 }, (_, number) => decide(closed, abi, number));
+        expect(decided, `strict ${abi}`).toEqual(abi === "x32" ? decided.map(() => "ENOSYS") : reviewed("syscalls-strict"));
+      }
+      const allowed = (list: string[]) => list.filter((decision) => decision === "allow").length;
+      return `${allowed(reviewed())} of 512 allowed, ${allowed(reviewed("syscalls-strict"))} by strict`;
     },
   },
   {

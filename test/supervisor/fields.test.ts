@@ -48,6 +48,8 @@ const ofLauncher: Message[] = [
       tty: notFlag,
       capabilities: [...notNumber, "9223372036854775808"],
       seccomp: ["", "none", "unconfined", "DEFAULT"],
+      "seccomp-allow": ["", "mount", "no_such_call", "socket", "x".repeat(33)],
+      "seccomp-deny": ["", "execve", "wait4", "no_such_call", "x".repeat(33)],
       "memory-bytes": [...notNumber, "9223372036854775808"],
       "cpu-quota-us": [...notNumber, "1000000001"],
       "cpu-weight": [...notNumber, "10001"],

@@ -22,6 +22,7 @@ export const guides: Readonly<Record<string, Guide>> = {
   operations: { title: "Operations", file: "docs/operations.md" },
   problems: { title: "Problems", file: "openapi/problems.md" },
   migration: { title: "Migration", file: "docs/migration.md" },
+  seccomp: { title: "Seccomp profiles", file: "docs/seccomp.md" },
   security: { title: "Security", file: "SECURITY.md" },
   readme: { title: "Readme and settings", file: "README.md" },
   protocol: { title: "Supervisor protocol", file: "supervisor/PROTOCOL.md" },

@@ -1,6 +1,7 @@
 import { Type } from "typebox";
 import { capabilityNames } from "../../domain/capabilities.ts";
 import { limitBounds } from "../../domain/limits.ts";
+import { mostSeccompChanges, type Seccomp, seccompProfiles } from "../../domain/seccomp.ts";
 import { Labels, Name, Nullable, OneOf, Reference, Text } from "./shared.ts";
 
 const strict = { additionalProperties: false } as const;
@@ -24,6 +25,22 @@ export const Command = Type.Array(Text({ maxLength: 131_072 }), {
 });
 export const Id = Type.Integer({ minimum: 0, maximum: 65_535 });
 const namespaceSwitch = Type.Optional(Type.Boolean({ description: "false: the host's own; needs the admin scope." }));
+
+const Calls = (description: string) =>
+  Type.Optional(
+    Type.Array(Type.String({ pattern: "^[a-z0-9_]{1,32}$", examples: ["ptrace"] }), { maxItems: mostSeccompChanges, description }),
+  );
+const SeccompInputBody = Type.Union([
+  OneOf(seccompProfiles, { description: "`strict`: for computation; no sockets but of AF_UNIX. docs/seccomp.md has the lists." }),
+  Type.Object(
+    {
+      profile: Type.Optional(OneOf(seccompProfiles)),
+      allow: Calls("System calls to allow besides, by name; some never are."),
+      deny: Calls("System calls to refuse (EPERM), by name; some are needed."),
+    },
+    { ...strict, description: "A profile with changes; needs the admin scope." },
+  ),
+]);
 
 /** What POST /v1/sandboxes takes. What this version cannot do is let through here and refused by the domain with its own code. */
 export const DefinitionInputBody = Type.Object(
@@ -72,7 +89,7 @@ export const DefinitionInputBody = Type.Object(
     capabilities: Type.Optional(
       Type.Array(OneOf(capabilityNames), { maxItems: 64, description: "Kept inside the user namespace; none by default." }),
     ),
-    seccomp: Type.Optional(OneOf(["default"])),
+    seccomp: Type.Optional(SeccompInputBody),
     init: Flag,
     network: Type.Optional(Type.Object({ mode: Type.Optional(Text({ maxLength: 32 })) }, strict)),
     restart: Type.Optional(
@@ -150,7 +167,11 @@ export const Definition = Type.Object({
     outputBytes: Type.Integer(),
   }),
   capabilities: Type.Array(Type.String()),
-  seccomp: Type.String(),
+  seccomp: Type.Unsafe<Seccomp>({
+    type: ["string", "object"],
+    properties: { profile: Type.String(), allow: Type.Array(Type.String()), deny: Type.Array(Type.String()) },
+    required: ["profile", "allow", "deny"],
+  }),
   init: Type.Boolean(),
   network: Type.Object({ mode: Type.String() }),
   restart: Type.Object({ policy: Type.String(), maxRetries: Nullable(Type.Integer()) }),

@@ -1,0 +1,110 @@
+/** Seccomp profiles of a definition: what the kernel holds of them, for every process of the sandbox, and who may change them. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { TokenClient } from "../http/token-client.ts";
+import { statusOf } from "../supervisor/witness.ts";
+import { decide, filterOf } from "./filter.ts";
+import { Stage } from "./stage.ts";
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await Stage.open("profiles", 1_870_000_000);
+});
+afterAll(() => stage[Symbol.asyncDispose]());
+
+const numbers = new Map(
+  readFileSync(join(import.meta.dirname, "golden/syscalls.txt"), "utf8")
+    .split("\n")
+    .map((line) => line.split(" "))
+    .map(([number, name = ""]) => [name, Number(number)] as const),
+);
+const decisionOf = (pid: number, call: string): string => decide(filterOf(pid), "x86-64", numbers.get(call) as number);
+const make = (definition: object) => stage.host.request("POST", "/v1/sandboxes?start=true", { root: "probes", ...definition });
+/** A process that sleeps, started in a running sandbox. */
+const startIn = async (sandbox: string): Promise<number> => {
+  const { body } = await stage.host.request("POST", `/v1/sandboxes/${sandbox}/processes`, { command: ["/bin/sleep", "1000"] });
+  return body.pid;
+};
+const stdoutOf = async (sandbox: string, script: string): Promise<string> => {
+  const command = ["/bin/bash", "-c", script];
+  return (await stage.host.request("POST", `/v1/sandboxes/${sandbox}/processes?wait=true`, { command })).body.output.stdout.data;
+};
+
+describe.skipIf(process.arch !== "x64")("a seccomp profile", () => {
+  it("strict: computation goes on, and no socket but of AF_UNIX is to be had", async () => {
+    const report = await stage.sandbox({ name: "closed", seccomp: "strict" });
+    expect((await stage.host.request("GET", "/v1/sandboxes/closed")).body.definition.seccomp).toBe("strict");
+    // The whole pipe of a shell: fork, exec, files, signals.
+    expect(
+      await stdoutOf("closed", "mkdir /d && echo a b >/d/f && cat /d/f | head -c 3; sleep 0.01 & wait $!; kill -0 $$ && echo $?"),
+    ).toBe("a b0\n");
+    const families = (await stdoutOf("closed", "/probes/sockets")).split("\n").filter((line) => line.startsWith("family "));
+    expect(families.filter((line) => line.endsWith("ok"))).toHaveLength(1);
+    expect(families.length).toBeGreaterThan(40);
+    const exec = await startIn("closed");
+    // The init, the main process, one that came later.
+    const filter = filterOf(report.process.pid);
+    for (const pid of [Number(statusOf(report.process.pid)["PPid"]), exec]) expect(filterOf(pid)).toEqual(filter);
+    expect(filter).not.toEqual(filterOf(stage.box.process.pid));
+    // Its files are reached all the same.
+    expect((await stage.host.request("GET", "/v1/sandboxes/closed/files?path=/d/f")).text).toBe("a b\n");
+    await stage.host.request("DELETE", "/v1/sandboxes/closed");
+  });
+
+  it("with changes: they hold for the main process, the init and what is started later, and stay when it is stopped", async () => {
+    const seccomp = { profile: "default", allow: ["ptrace"], deny: ["mkdir", "mkdirat", "socket"] };
+    const report = await stage.sandbox({ name: "changed", seccomp });
+    expect(report.definition?.seccomp ?? (await stage.host.request("GET", "/v1/sandboxes/changed")).body.definition.seccomp).toEqual(
+      seccomp,
+    );
+    const exec = await startIn("changed");
+    for (const pid of [report.process.pid, Number(statusOf(report.process.pid)["PPid"]), exec]) {
+      expect(decisionOf(pid, "ptrace")).toBe("allow");
+      expect(decisionOf(pid, "mkdirat")).toBe("EPERM");
+      expect(decisionOf(pid, "socket")).toBe("EPERM");
+      expect(decisionOf(pid, "io_uring_setup")).toBe("EPERM");
+      expect(decisionOf(pid, "rmdir")).toBe("allow");
+    }
+    expect(decisionOf(stage.box.process.pid, "ptrace")).toBe("EPERM");
+    expect(await stdoutOf("changed", "mkdir /x 2>&1; true")).toContain("Operation not permitted");
+    await stage.host.request("POST", "/v1/sandboxes/changed/kill");
+    const again = (await stage.host.request("POST", "/v1/sandboxes/changed/start")).body;
+    expect(decisionOf(again.process.pid, "mkdirat")).toBe("EPERM");
+    await stage.host.request("DELETE", "/v1/sandboxes/changed");
+  });
+
+  it("strict with changes: what default allows can be given back", async () => {
+    const report = await stage.sandbox({ name: "mixed", seccomp: { profile: "strict", allow: ["inotify_init1", "io_uring_setup"] } });
+    expect(decisionOf(report.process.pid, "inotify_init1")).toBe("allow");
+    expect(decisionOf(report.process.pid, "io_uring_setup")).toBe("allow");
+    expect(decisionOf(report.process.pid, "inotify_init")).toBe("ENOSYS");
+    await stage.host.request("DELETE", "/v1/sandboxes/mixed");
+  });
+
+  it("never opens what makes namespaces and mounts, and never closes what starts the command", async () => {
+    for (const [seccomp, pointer] of [
+      [{ allow: ["ptrace", "mount"] }, "/seccomp/allow/1"],
+      [{ allow: ["clone3"] }, "/seccomp/allow/0"],
+      [{ allow: ["no_such_call"] }, "/seccomp/allow/0"],
+      [{ deny: ["execve"] }, "/seccomp/deny/0"],
+      [{ allow: ["bpf"], deny: ["mkdir", "bpf"] }, "/seccomp/deny/1"],
+    ] as const) {
+      const { status, body } = await make({ seccomp });
+      expect({ status, code: body.code, pointers: body.errors?.map((fault: { pointer: string }) => fault.pointer) }).toEqual({
+        status: 422,
+        code: "invalid-definition",
+        pointers: [pointer],
+      });
+    }
+    expect((await make({ seccomp: "none" })).status).toBe(400);
+  });
+
+  it("is changed by an administrator only; to be stricter needs none", async () => {
+    const token = await TokenClient.make(stage.host.daemon, { name: "runner", scopes: ["run"] });
+    const refused = await token.request("POST", "/v1/sandboxes", { root: "probes", seccomp: { deny: ["mkdir"] } });
+    expect(refused).toMatchObject({ status: 403, body: { code: "forbidden", errors: [{ pointer: "/seccomp" }] } });
+    expect((await token.request("POST", "/v1/sandboxes", { root: "probes", name: "own", seccomp: "strict" })).status).toBe(201);
+    expect((await token.request("DELETE", "/v1/sandboxes/own")).status).toBe(200);
+  });
+});
