@@ -45,9 +45,9 @@ export type Call = {
   id?: number | undefined;
   /** When it was answered. */
   time?: string | undefined;
-  /** The id of the token; `unix` for the unix socket, which does not tell who connects; `token` for the token file's. */
+  /** The id of the token; `unix` for the unix socket; `token` for the token file's. */
   caller?: string | undefined;
-  /** The token's name then. */
+  /** The token's name then; over the unix socket `uid` and the number of who connected, `unix` where they had left before that could be asked. */
   callerName?: string | undefined;
   /** Where from, over TCP. */
   address?: string | null | undefined;

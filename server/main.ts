@@ -205,6 +205,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       stats,
       eventLog,
       audit,
+      peers: launcher,
       backups: new DatabaseBackups(config.stateDir),
       logs,
       info,

@@ -63,4 +63,8 @@ void launcher_peer_closed(struct server *server, struct peer *peer);
 /* Children in a state. */
 unsigned launcher_count(const struct launcher *launcher, int state);
 
+/* ---- launcher-peers.c ---- */
+/* Tells whoever asks who is at the other end of its own socket `descriptor`. */
+void launcher_tell_peer(struct peer *peer, uint32_t request, int descriptor);
+
 #endif

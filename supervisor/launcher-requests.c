@@ -16,6 +16,7 @@
 static const struct rule no_rules[] = {{0}};
 static const struct rule clean_rules[] = {{"id", RULE_ID, 0, 0, false, false}, {"slot", RULE_NUMBER, 0, SLOT_LIMIT - 1, false, false},
                                            {"force", RULE_NUMBER, 0, 1, true, false}, {0}};
+static const struct rule peer_rules[] = {{"descriptor", RULE_NUMBER, 0, INT_MAX, false, false}, {0}};
 static const struct rule remove_rules[] = {{"id", RULE_ID, 0, 0, false, false}, {0}};
 
 /* A state directory that was deleted and made anew is another one. What is ready has the old one in hand, and goes. */
@@ -171,6 +172,8 @@ void launcher_handle(struct server *server, struct peer *peer, const struct wire
     launch(launcher, peer, header->request, fields);
   else if (header->type == HELLO && fields_check(fields, no_rules, error))
     welcome(launcher, peer, header->request);
+  else if (header->type == PEER && fields_check(fields, peer_rules, error))
+    launcher_tell_peer(peer, header->request, (int)fields_number(fields, "descriptor", 0));
   else if (header->type == END && fields_check(fields, no_rules, error)) {
     peer_done(peer, header->request);
     launcher->ending = true;

@@ -262,6 +262,12 @@ export interface Launcher {
   remove(id: string): Promise<RemovedFiles>;
 }
 
+/** Who is at the other end of a unix socket of this process's. */
+export interface Peers {
+  /** By descriptor; null where it cannot be found out soon. The caller makes sure that the descriptor stays open meanwhile. */
+  peerUid(descriptor: number): Promise<number | null>;
+}
+
 export type InstanceState = "running" | "ended" | "gone";
 
 /** What ATTACH found: the instance and how far it has come. */

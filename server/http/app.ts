@@ -10,6 +10,7 @@ import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
 import { ownership } from "./ownership.ts";
+import { PeerNames } from "./peer-names.ts";
 import { requestRates } from "./request-rates.ts";
 import { archiveRoutes } from "./routes/archive.ts";
 import { auditRoutes } from "./routes/audit.ts";
@@ -127,7 +128,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   ownership(app, services.visibility);
   streams(app, services.tokens);
   idempotency(app, services.idempotency);
-  auditCalls(app, services.audit);
+  auditCalls(app, services.audit, new PeerNames(services.peers));
   use(app, services.lifetimes);
   refuseUnknownQueries(app);
   await documentation(app);

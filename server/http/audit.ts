@@ -3,6 +3,7 @@ import type { Audit, Call } from "../domain/audit.ts";
 import type { Caller } from "../domain/callers.ts";
 import type { ErrorCode } from "../domain/errors.ts";
 import { pathOf } from "./failures.ts";
+import type { PeerNames } from "./peer-names.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -10,6 +11,8 @@ declare module "fastify" {
     problemCode: ErrorCode | null;
     /** The id of the sandbox in its path, looked up before that may be deleted. */
     sandboxId: string | null;
+    /** What whoever came over the unix socket is called; null for others. */
+    peerName: Promise<string | null> | null;
   }
   interface FastifyContextConfig {
     /** May change something although it is a GET. */
@@ -34,10 +37,10 @@ const answerOf = (reply: FastifyReply): Answer => ({
   milliseconds: Math.round(reply.elapsedTime * 100) / 100,
 });
 
-const callOf = (request: FastifyRequest, answer: Answer): Call => ({
+const callOf = (request: FastifyRequest, answer: Answer, peerName: string | null): Call => ({
   time: Date.now(),
   caller: request.caller.id,
-  callerName: request.caller.name,
+  callerName: peerName ?? request.caller.name,
   address: request.raw.socket.remoteAddress ?? null,
   method: request.method,
   route: request.routeOptions.url ?? "",
@@ -51,20 +54,31 @@ const callOf = (request: FastifyRequest, answer: Answer): Call => ({
  * Records each call that may change something when its answer is made, refusals included, and whether or not the caller is still there
  * to hear it. Who could not say who they are are left to the log: they could push everybody else's calls out of what is kept.
  */
-export const auditCalls = (app: FastifyInstance, audit: Audit): void => {
+export const auditCalls = (app: FastifyInstance, audit: Audit, names: PeerNames): void => {
   app.decorateRequest("problemCode", null);
   app.decorateRequest("sandboxId", null);
+  app.decorateRequest("peerName", null);
   app.addHook("onRequest", (request, _reply, done) => {
     const { sandbox } = (request.params ?? {}) as { sandbox?: string };
-    if (isKnown(request) && sandbox !== undefined && mayChange(request)) request.sandboxId = audit.sandboxOf(sandbox);
+    if (isKnown(request) && mayChange(request)) {
+      if (sandbox !== undefined) request.sandboxId = audit.sandboxOf(sandbox);
+      // Found out while the call does its work.
+      if (request.caller.id === "unix") request.peerName = names.of(request.raw.socket);
+    }
     done();
   });
   app.addHook("onSend", (request, reply, payload, done) => {
-    if (isKnown(request) && request.routeOptions.url !== undefined && mayChange(request)) audit.record(callOf(request, answerOf(reply)));
-    done(null, payload);
+    if (!isKnown(request) || request.routeOptions.url === undefined || !mayChange(request)) return done(null, payload);
+    const record = (peerName: string | null): void => {
+      audit.record(callOf(request, answer, peerName));
+      done(null, payload);
+    };
+    const answer = answerOf(reply);
+    if (request.peerName === null) record(null);
+    else void request.peerName.then(record);
   });
 };
 
 /** Records a handshake that was taken: what follows it is no answer of HTTP. */
-export const auditHandshake = (audit: Audit, request: FastifyRequest): void =>
-  audit.record(callOf(request, { status: 101, created: null, replayed: false, milliseconds: 0 }));
+export const auditHandshake = async (audit: Audit, request: FastifyRequest): Promise<void> =>
+  audit.record(callOf(request, { status: 101, created: null, replayed: false, milliseconds: 0 }, await request.peerName));

@@ -12,6 +12,7 @@ import type { SandboxLogs } from "../domain/logs.ts";
 import type { Measurements } from "../domain/measurements.ts";
 import type { NamespaceIndex } from "../domain/namespaces.ts";
 import type { Operations } from "../domain/operations.ts";
+import type { Peers } from "../domain/ports.ts";
 import type { Processes } from "../domain/processes.ts";
 import type { Roots } from "../domain/roots.ts";
 import type { Runs } from "../domain/runs.ts";
@@ -40,6 +41,7 @@ export interface Services {
   stats: SandboxStats;
   eventLog: EventLog;
   audit: Audit;
+  peers: Peers;
   backups: Backups;
   logs: SandboxLogs;
   info: Info;

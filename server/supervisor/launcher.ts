@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DomainError } from "../domain/errors.ts";
-import type { Gone, Instance, Launcher, LauncherFacts, LaunchOrder, Logger } from "../domain/ports.ts";
+import type { Gone, Instance, Launcher, LauncherFacts, LaunchOrder, Logger, Peers } from "../domain/ports.ts";
 import { Connection, ConnectionLostError, RefusedError, ReplyTimeoutError } from "./connection.ts";
 import { Fields } from "./fields.ts";
 import { launchFailure, launchFields } from "./launch.ts";
@@ -23,6 +23,7 @@ export interface LauncherOptions {
 
 const startMilliseconds = 5_000;
 const replyMilliseconds = 10_000;
+const peerMilliseconds = 1_000;
 const cleanMilliseconds = 60_000;
 /** How long one that is a service of its own is waited for when it is gone: its service manager is starting it again. */
 const restartMilliseconds = 5_000;
@@ -33,7 +34,7 @@ const endMilliseconds = 500;
  * The daemon's end of RUN_DIR/launcher.sock. Where nobody answers, the launcher is started as a detached process of its own
  * session, which outlives the daemon; where it has died, the next call starts another.
  */
-export class LauncherClient implements Launcher {
+export class LauncherClient implements Launcher, Peers {
   readonly #options: LauncherOptions;
   readonly #log: Logger;
   #connection: Connection | null = null;
@@ -86,6 +87,17 @@ export class LauncherClient implements Launcher {
     } catch (error) {
       if (error instanceof RefusedError && error.code === "not-found") return { files: 0, bytes: 0 };
       throw error;
+    }
+  }
+
+  async peerUid(descriptor: number): Promise<number | null> {
+    if (this.#connection?.open !== true) return null;
+    try {
+      const found = await this.#connection.request("PEER", [["descriptor", String(descriptor)]], "CREDENTIALS", peerMilliseconds);
+      return new Fields(found).number("uid");
+    } catch (error) {
+      this.#log.debug({ err: error }, "the launcher does not say who connected");
+      return null;
     }
   }
 

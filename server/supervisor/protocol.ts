@@ -17,6 +17,8 @@ export const messageTypes = {
   REMOVE: 7,
   REMOVED: 8,
   END: 9,
+  PEER: 10,
+  CREDENTIALS: 11,
   ATTACH: 16,
   REPORT: 17,
   SIGNAL: 18,

@@ -1,4 +1,6 @@
 /** Who asked for what, and what came of it: told once for each call, in order, and never what was in it. */
+import { spawnSync } from "node:child_process";
+import { chmodSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import SQLite from "better-sqlite3";
@@ -47,6 +49,40 @@ const rows = (): Record<string, unknown>[] => {
     database.close();
   }
 };
+
+describe("over the unix socket", () => {
+  it("each call has the uid of who connected, also where a connection is shared by many calls, and where the launcher was just replaced", async () => {
+    for (const [path, mode] of [
+      [daemon.directory, 0o711],
+      [join(daemon.directory, "run"), 0o711],
+      [daemon.socket, 0o666],
+    ] as const)
+      chmodSync(path, mode);
+    const asUser = (uid: number, ...names: string[]): void => {
+      const calls = names.flatMap((name, n) => [
+        ...(n > 0 ? ["--next"] : []),
+        ...["-sS", "--fail-with-body", "--unix-socket", daemon.socket, "--json", JSON.stringify({ name }), "http://localhost/v1/sandboxes"],
+      ]);
+      const { status, stderr, stdout } = spawnSync("setpriv", [`--reuid=${uid}`, "--clear-groups", "curl", ...calls], { encoding: "utf8" });
+      expect(status, stderr + stdout).toBe(0);
+    };
+    const after = await last();
+    asUser(12_345, "first", "second");
+    asUser(54_321, "third");
+    await daemon.request("POST", "/v1/sandboxes", { name: "fourth" });
+    const launcher = (await daemon.request("GET", "/v1/info")).body.launcher.pid;
+    process.kill(launcher, "SIGKILL");
+    await until(
+      "another launcher",
+      async () => ((await daemon.request("GET", "/v1/info")).body.launcher?.pid ?? launcher) !== launcher,
+      20_000,
+    );
+    asUser(12_345, "fifth");
+    expect((await read(`after=${after}`)).map(({ caller, callerName, address }) => [caller, callerName, address])).toEqual(
+      [12_345, 12_345, 54_321, 0, 12_345].map((uid) => ["unix", `uid ${uid}`, null]),
+    );
+  });
+});
 
 describe("the audit of a sandbox", () => {
   it("has each call that may have changed it, refusals too, once and in order, and what came of it", async () => {
@@ -127,7 +163,7 @@ describe("over TCP", () => {
     expect((await file.request("POST", "/v1/sandboxes", {})).status).toBe(201);
     const calls = await read(`after=${after}`);
     expect(calls.map(({ caller, callerName, address, status, code }) => [caller, callerName, address, status, code])).toEqual([
-      ["unix", "unix", null, 201, null],
+      ["unix", "uid 0", null, 201, null],
       [ci.id, "ci", "127.0.0.1", 201, null],
       [ci.id, "ci", "127.0.0.1", 403, "forbidden"],
       ["token", "token", "127.0.0.1", 201, null],

@@ -89,7 +89,7 @@ export const terminalRoutes =
         const { after = "held" } = request.query as { after?: string };
         const path = request.url.split("?", 1)[0] ?? request.url;
         const target = { sandbox, process, after: after === "held" ? ("held" as const) : Number(after), path };
-        auditHandshake(audit, request);
+        void auditHandshake(audit, request);
         await new TerminalSession(socket, processes, target).run();
       },
       // Only handshakes get past the check, and they are answered by the handler above.

@@ -6,7 +6,7 @@ export const exampleCall = {
   id: 7,
   time: "2026-11-24T10:00:00.000Z",
   caller: "unix",
-  callerName: "unix",
+  callerName: "uid 0",
   address: null,
   method: "POST",
   route: "/v1/sandboxes",
@@ -27,10 +27,15 @@ export const AuditLine = named(
       time: Type.Optional({ ...Timestamp, description: "When it was answered." }),
       caller: Type.Optional(
         Type.String({
-          description: "The id of the token; `unix` for the unix socket, which does not tell who connects; `token` for the token file's.",
+          description: "The id of the token; `unix` for the unix socket; `token` for the token file's.",
         }),
       ),
-      callerName: Type.Optional(Type.String({ description: "The token's name then." })),
+      callerName: Type.Optional(
+        Type.String({
+          description:
+            "The token's name then; over the unix socket `uid` and the number of who connected, `unix` where they had left before that could be asked.",
+        }),
+      ),
       address: Type.Optional(Nullable(Type.String({ description: "Where from, over TCP." }))),
       method: Type.Optional(Type.String()),
       route: Type.Optional(Type.String({ description: "The pattern that the path fits." })),
