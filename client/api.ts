@@ -697,6 +697,40 @@ export interface Operations {
       bootId: string;
       startedAt: string;
       settings: Record<string, unknown>;
+      host: {
+        cpus: number;
+        /** Over 1, 5 and 15 minutes. */
+        loadAverage: number[];
+        memory: {
+          totalBytes: number;
+          /** What can be had without swapping. */
+          availableBytes: number;
+        };
+        /** Null where the kernel does not tell it. */
+        pressure: {
+          cpu: {
+            /** Percent of the last 10 seconds in which some task waited for it. */
+            some10: number;
+            /** The same for 60 seconds. */
+            some60: number;
+            totalSeconds: number;
+          };
+          memory: {
+            /** Percent of the last 10 seconds in which some task waited for it. */
+            some10: number;
+            /** The same for 60 seconds. */
+            some60: number;
+            totalSeconds: number;
+          };
+          io: {
+            /** Percent of the last 10 seconds in which some task waited for it. */
+            some10: number;
+            /** The same for 60 seconds. */
+            some60: number;
+            totalSeconds: number;
+          };
+        } | null;
+      };
       launcher: {
         pid: number;
         startTicks: number;

@@ -147,6 +147,11 @@ export class Client implements Disposable {
     return this.call("getPreflight", {}, options);
   }
 
+  /** The daemon's numbers, in the text format of Prometheus. */
+  metrics(options?: CallOptions): Promise<string> {
+    return this.#http.text("/metrics", { ...options });
+  }
+
   /** Closes idle connections. */
   close(): void {
     this.#http.close();

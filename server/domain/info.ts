@@ -1,5 +1,6 @@
 import type { LauncherFacts } from "./ports.ts";
 import type { Check } from "./preflight.ts";
+import type { Usage } from "./stats.ts";
 
 /** What the recovery at the last start found and did. */
 export interface RecoveryReport {
@@ -14,6 +15,15 @@ export interface RecoveryReport {
   problems: string[];
 }
 
+/** How busy the host is. */
+export interface HostLoad {
+  cpus: number;
+  /** Over 1, 5 and 15 minutes. */
+  loadAverage: number[];
+  memory: { totalBytes: number; availableBytes: number };
+  pressure: Usage["pressure"];
+}
+
 export interface InfoReport {
   version: string;
   node: string;
@@ -23,6 +33,7 @@ export interface InfoReport {
   bootId: string;
   startedAt: string;
   settings: Record<string, string | number | boolean | null>;
+  host: HostLoad;
   launcher: LauncherFacts | null;
   sandboxes: Record<string, number>;
   recovery: RecoveryReport | null;

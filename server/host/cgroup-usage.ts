@@ -109,9 +109,10 @@ const networkOf = async (process: { pid: number; startTicks: number } | null): P
   return { receivedBytes: sum(1), receivedPackets: sum(2), sentBytes: sum(9), sentPackets: sum(10) };
 };
 
-const pressureOf = async (directory: string): Promise<Usage["pressure"]> => {
+/** What tasks waited for (https://docs.kernel.org/accounting/psi.html). @param pathOf the file of a kind */
+export const pressureOf = async (pathOf: (kind: string) => string): Promise<Usage["pressure"]> => {
   const read = async (kind: string): Promise<Pressure | null> => {
-    const line = /^some avg10=([\d.]+) avg60=([\d.]+) .*total=(\d+)$/m.exec((await textOf(directory, `${kind}.pressure`)) ?? "");
+    const line = /^some avg10=([\d.]+) avg60=([\d.]+) .*total=(\d+)$/m.exec((await textOf(pathOf(kind))) ?? "");
     return line && { some10: Number(line[1]), some60: Number(line[2]), totalSeconds: Number(line[3]) / 1e6 };
   };
   const [cpu, memory, io] = await Promise.all(["cpu", "memory", "io"].map(read));
@@ -146,7 +147,7 @@ export class HostCgroupUsage implements UsageReader {
       pidsOf(pidsDirectory ?? directory),
       ioOf(directory),
       networkOf(process),
-      pressureOf(directory),
+      pressureOf((kind) => join(directory, `${kind}.pressure`)),
     ]);
     if (!cpu) return null;
     const seconds = (key: string): number => (cpu.get(key) ?? 0) / 1e6;

@@ -3,6 +3,7 @@ import type { Info, InfoReport, RecoveryReport } from "../domain/info.ts";
 import type { Launcher, SandboxStore } from "../domain/ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
 import { isoTime } from "../domain/reports.ts";
+import { hostLoad } from "./host-load.ts";
 
 export interface DaemonFacts {
   /** Shown as they are: they hold no secret, only the path of one. */
@@ -46,7 +47,7 @@ export class DaemonInfo implements Info {
   async report(): Promise<InfoReport> {
     const { config, version, sqlite, bootId, launcher, store } = this.#facts;
     // The number of ready shells changes from moment to moment; a launcher that does not answer is told by null.
-    const facts = await launcher.facts().catch(() => null);
+    const [facts, host] = await Promise.all([launcher.facts().catch(() => null), hostLoad()]);
     return {
       version,
       node: process.versions.node,
@@ -56,6 +57,7 @@ export class DaemonInfo implements Info {
       bootId,
       startedAt: this.#startedAt,
       settings: { ...config } as InfoReport["settings"],
+      host,
       launcher: facts,
       sandboxes: store.countByState(),
       recovery: this.#recovery,

@@ -83,6 +83,8 @@ export class Dashboard implements AsyncDisposable {
         args: flags,
         viewport: desk,
         acceptDownloads: true,
+        // What is only half there yet has no contrast.
+        reducedMotion: "reduce",
       }),
     ]);
     const page = context.pages()[0] ?? (await context.newPage());

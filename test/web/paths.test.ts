@@ -72,7 +72,7 @@ describe("a sandbox", () => {
     const { process } = await daemon.report("made-here");
     const inode = /\[(\d+)\]/.exec(readlinkSync(`/proc/${process.pid}/ns/net`))?.[1] ?? "";
     await page.getByRole("row", { name: new RegExp(`net ${inode} .*its own`) }).waitFor();
-    await page.getByRole("figure").getByText("Memory, of 256 MiB").waitFor();
+    await page.getByRole("figure").getByText("of 256 MiB").waitFor();
     expect(await seriousIssues(page)).toEqual([]);
     await dashboard.photograph("report");
   });
@@ -135,6 +135,28 @@ describe("a sandbox", () => {
     await page.getByRole("link", { name: "tmp" }).waitFor();
     expect(await seriousIssues(page)).toEqual([]);
     await dashboard.photograph("files");
+  });
+
+  it("stands in the live diagram beside others, with its own namespaces, and goes from there", async () => {
+    const { page, daemon } = dashboard;
+    await dashboard.go("#/");
+    const { name, namespaces } = await daemon.run({ name: "neighbour", namespaces: { net: false } });
+    const box = page
+      .getByRole("list", { name: "Sandboxes that run" })
+      .getByRole("listitem")
+      .filter({ has: page.getByRole("link", { name }) });
+    await box.getByText(`pid${namespaces.pid.inode}`).waitFor();
+    expect(await box.getByText(`net${namespaces.net.inode}`).getAttribute("class")).toContain("host");
+    await page
+      .getByRole("figure")
+      .getByText(/^of \d+ CPUs$/)
+      .waitFor();
+    expect(await seriousIssues(page)).toEqual([]);
+    // Lines need some looks, of which there is one every two seconds.
+    if (process.env["UNSHARED_TEST_LONG"] === "1") await page.waitForTimeout(12_000);
+    await dashboard.photograph("overview");
+    await daemon.request("DELETE", `/v1/sandboxes/${name}`);
+    await box.waitFor({ state: "detached" });
   });
 
   it("is killed and deleted, with what that released", async () => {

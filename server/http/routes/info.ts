@@ -3,6 +3,7 @@ import { Type } from "typebox";
 import { verdictOf } from "../../domain/preflight.ts";
 import { exampleInfo, examplePreflight } from "../schemas/info-examples.ts";
 import { Nullable, OneOf, problemResponses, Timestamp } from "../schemas/shared.ts";
+import { Pressures } from "../schemas/stats.ts";
 import type { Services } from "../services.ts";
 
 const tags = ["daemon"];
@@ -22,6 +23,16 @@ const Launcher = Type.Object({
   idBase: Type.Integer(),
   hostInodes: Type.Record(Type.String(), Type.Integer()),
   problems: Type.Array(Type.Object({ layer: Type.String(), errno: Type.Integer(), message: Type.String() })),
+});
+
+const Host = Type.Object({
+  cpus: Type.Integer(),
+  loadAverage: Type.Array(Type.Number(), { description: "Over 1, 5 and 15 minutes." }),
+  memory: Type.Object({
+    totalBytes: Type.Integer(),
+    availableBytes: Type.Integer({ description: "What can be had without swapping." }),
+  }),
+  pressure: Nullable(Pressures),
 });
 
 const Recovery = Type.Object(
@@ -49,6 +60,7 @@ const InfoReport = Type.Object(
     bootId: Type.String(),
     startedAt: Timestamp,
     settings: Type.Record(Type.String(), Type.Unknown()),
+    host: Host,
     launcher: Nullable(Launcher),
     sandboxes: Type.Record(Type.String(), Type.Integer(), { description: "Their number by state." }),
     recovery: Nullable(Recovery),

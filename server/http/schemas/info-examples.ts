@@ -10,6 +10,16 @@ export const exampleInfo = {
   bootId: exampleReport.bootId,
   startedAt: "2026-11-24T09:59:00.000Z",
   settings: { stateDir: "/var/lib/unshared", runDir: "/run/unshared", readyShells: 4 },
+  host: {
+    cpus: 4,
+    loadAverage: [0.42, 0.31, 0.25],
+    memory: { totalBytes: 8_589_934_592, availableBytes: 6_442_450_944 },
+    pressure: {
+      cpu: { some10: 1.5, some60: 0.8, totalSeconds: 12.5 },
+      memory: { some10: 0, some60: 0, totalSeconds: 0 },
+      io: { some10: 0.1, some60: 0.2, totalSeconds: 3.25 },
+    },
+  },
   launcher: {
     pid: 4205,
     startTicks: 123400,

@@ -11,6 +11,12 @@ const Pressure = Type.Object({
   totalSeconds: Type.Number(),
 });
 
+/** What tasks of a sandbox, or of the host, waited for. */
+export const Pressures = Type.Object(
+  { cpu: Pressure, memory: Pressure, io: Pressure },
+  { description: "Null where the kernel does not tell it." },
+);
+
 /** What a sandbox uses (domain/stats.ts). */
 export const SandboxUsage = Type.Object(
   {
@@ -76,9 +82,7 @@ export const SandboxUsage = Type.Object(
               { description: "All interfaces but the loopback; null where the host's network is shared." },
             ),
           ),
-          pressure: Nullable(
-            Type.Object({ cpu: Pressure, memory: Pressure, io: Pressure }, { description: "Null where the kernel does not tell it." }),
-          ),
+          pressure: Nullable(Pressures),
         },
         {
           description:

@@ -11,6 +11,8 @@ export interface Series {
 
 interface ChartProps {
   title: string;
+  /** What there is in all, behind the newest value. */
+  limit?: string | undefined;
   /** Seconds since 1970, one for each value. */
   times: readonly number[];
   series: readonly Series[];
@@ -61,7 +63,7 @@ const optionsOf = (element: HTMLElement, { series, format, atLeast = 0, isBinary
         stroke: muted,
         grid,
         ticks: { show: false },
-        size: 66,
+        size: 58,
         values: (_chart, ticks) => ticks.map(format),
         space: 34,
         ...(isBinary && { incrs: powersOfTwo }),
@@ -79,7 +81,7 @@ const optionsOf = (element: HTMLElement, { series, format, atLeast = 0, isBinary
 
 /** Lines over time. The newest values stand beside the title, so that the picture is not needed to know them. */
 export const Chart = (props: ChartProps) => {
-  const { title, times, series, format } = props;
+  const { title, limit, times, series, format } = props;
   const element = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const latest = useRef(props);
@@ -118,6 +120,7 @@ export const Chart = (props: ChartProps) => {
             <span key={name} class="chart-value">
               <span class="swatch" style={{ background: `var(${color})` }} />
               {series.length > 1 && <span class="muted">{name}</span>} <strong>{last === null ? "–" : format(last)}</strong>
+              {limit !== undefined && <span class="muted">of {limit}</span>}
             </span>
           );
         })}

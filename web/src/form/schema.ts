@@ -43,8 +43,11 @@ export const bodySchema = async (path: string): Promise<Schema> => {
   return resolved(schema, components?.schemas ?? {});
 };
 
-const resolved = (schema: Schema, named: Record<string, Schema>): Schema => {
+/** A schema without references. Where it has alternatives, the form has the first, which is the plain one. */
+export const resolved = (schema: Schema, named: Record<string, Schema>): Schema => {
   const name = schema.$ref?.split("/").at(-1);
+  const [plain] = schema.anyOf ?? [];
+  if (plain !== undefined) return resolved({ ...(schema.description && { description: schema.description }), ...plain }, named);
   if (name !== undefined) return resolved(named[name] ?? {}, named);
   const properties = Object.entries(schema.properties ?? {}).map(([key, each]) => [key, resolved(each, named)] as const);
   return {

@@ -77,7 +77,8 @@ export const StatsCharts = ({ id }: { id: string }) => {
           ]}
         />
         <Chart
-          title={last?.memory?.limitBytes ? `Memory, of ${formatBytes(last.memory.limitBytes)}` : "Memory"}
+          title="Memory"
+          limit={last?.memory?.limitBytes ? formatBytes(last.memory.limitBytes) : undefined}
           times={times}
           atLeast={1_048_576}
           isBinary
@@ -85,7 +86,8 @@ export const StatsCharts = ({ id }: { id: string }) => {
           series={[{ name: "used", color: "--good", values: samples.map(({ usage }) => usage.memory?.currentBytes ?? null) }]}
         />
         <Chart
-          title={last?.pids?.limit ? `Processes, of ${last.pids.limit}` : "Processes"}
+          title="Processes"
+          limit={last?.pids?.limit ? String(last.pids.limit) : undefined}
           times={times}
           atLeast={4}
           format={(value) => String(Math.round(value))}
