@@ -161,39 +161,6 @@ test("a limit of disk space holds, on a loop device that goes with the sandbox",
   await guest.until("[[ -z $(losetup --list --noheadings) ]]");
 });
 
-test("where the filesystem keeps project quotas, one of them bounds the sandbox's files", async () => {
-  const mountPoint = "/var/lib/unshared/sandboxes";
-  const image = "/var/tmp/quota.img";
-  const made = `truncate -s 256M ${image} && mkfs.ext4 -q -O project,quota ${image} && mount -o loop,prjquota ${image} ${mountPoint} && chmod 700 ${mountPoint}`;
-  await guest.get("DELETE", "/sandboxes/main");
-  await guest.run(`systemctl stop unshared unshared-launcher && ${made} && systemctl start unshared`, 600_000);
-  try {
-    const { id } = await launch({ name: "quota", limits: { diskBytes: 33_554_432 } });
-    const full = await bash("quota", "dd if=/dev/zero of=/big bs=1M count=64");
-    expect([full.exit.code, full.output.stderr.data]).toEqual([1, expect.stringContaining("Disk quota exceeded")]);
-    expect(await guest.run(`stat -c %s ${mountPoint}/${id}/upper/big`)).toBe(full.output.stderr.data.match(/(\d+) bytes/)?.[1]);
-    expect((await guest.get("GET", "/sandboxes/quota/stats")).usage.disk).toEqual({
-      mechanism: "quota",
-      limitBytes: 33_554_432,
-      usedBytes: 33_554_432,
-      availableBytes: 0,
-    });
-    await guest.get("PATCH", "/sandboxes/quota", { limits: { diskBytes: 16_777_216 } });
-    // More is there than may be: it starts, and what is too much can be removed.
-    await guest.get("POST", "/sandboxes/quota/restart", { graceSeconds: 0 });
-    expect((await bash("quota", "echo >/small; rm /big && dd if=/dev/zero of=/big bs=1M count=12 status=none")).exit.code).toBe(0);
-    expect((await bash("quota", "dd if=/dev/zero of=/more bs=1M count=12")).output.stderr.data).toMatch("Disk quota exceeded");
-    const project = (await guest.run(`lsattr -dp ${mountPoint}/${id}/upper ${mountPoint}/${id}/work | awk '{print $1}'`)).split("\n");
-    expect(Number(project[0])).toBeGreaterThanOrEqual(2 ** 30);
-    expect(project[1]).toBe(project[0]);
-    expect(await guest.run("losetup --list --noheadings | wc -l")).toBe("1"); // of this test alone
-    await guest.get("DELETE", "/sandboxes/quota");
-  } finally {
-    await guest.run(`systemctl stop unshared unshared-launcher; umount ${mountPoint} && rm ${image}; systemctl start unshared`, 600_000);
-  }
-  main = await launch({ name: "main", limits: { memoryBytes: 134_217_728 } });
-});
-
 test("stop and delete leave nothing: the receipt says so, and it is so", async () => {
   const { process } = await launch({ name: "short" });
   const cgroup = await guest.run(`sed -n 's/^0:://p' /proc/${process.pid}/cgroup`);
@@ -280,6 +247,36 @@ test("after a reboot of the host what ran is host-rebooted, and what is to start
   expect(after.bootId).toBe(guest.bootId);
   await lives(after);
   expect((await guest.get("GET", "/info")).recovery.problems).toEqual([]);
+});
+
+test("where the filesystem keeps project quotas, one of them bounds the sandbox's files", async () => {
+  const mountPoint = "/var/lib/unshared/sandboxes";
+  const image = "/var/tmp/quota.img";
+  const made = `truncate -s 256M ${image} && mkfs.ext4 -q -O project,quota ${image} && mount -o loop,prjquota ${image} ${mountPoint} && chmod 700 ${mountPoint}`;
+  await guest.get("DELETE", "/sandboxes/after");
+  await guest.run(`systemctl stop unshared unshared-launcher && ${made} && systemctl start unshared`, 600_000);
+  try {
+    const { id } = await launch({ name: "quota", limits: { diskBytes: 33_554_432 } });
+    const full = await bash("quota", "dd if=/dev/zero of=/big bs=1M count=64");
+    expect([full.exit.code, full.output.stderr.data]).toEqual([1, expect.stringContaining("Disk quota exceeded")]);
+    expect(await guest.run(`stat -c %s ${mountPoint}/${id}/upper/big`)).toBe(full.output.stderr.data.match(/(\d+) bytes/)?.[1]);
+    const { disk } = (await guest.get("GET", "/sandboxes/quota/stats")).usage;
+    expect(disk).toMatchObject({ mechanism: "quota", limitBytes: 33_554_432 });
+    expect(disk.usedBytes).toBeGreaterThan(33_554_432 - 8_192);
+    expect(disk.usedBytes + disk.availableBytes).toBe(33_554_432);
+    await guest.get("PATCH", "/sandboxes/quota", { limits: { diskBytes: 16_777_216 } });
+    // More is there than may be: it starts, and what is too much can be removed.
+    await guest.get("POST", "/sandboxes/quota/restart", { graceSeconds: 0 });
+    expect((await bash("quota", "echo >/small; rm /big && dd if=/dev/zero of=/big bs=1M count=12 status=none")).exit.code).toBe(0);
+    expect((await bash("quota", "dd if=/dev/zero of=/more bs=1M count=12")).output.stderr.data).toMatch("Disk quota exceeded");
+    const project = (await guest.run(`lsattr -dp ${mountPoint}/${id}/upper ${mountPoint}/${id}/work | awk '{print $1}'`)).split("\n");
+    expect(Number(project[0])).toBeGreaterThanOrEqual(2 ** 30);
+    expect(project[1]).toBe(project[0]);
+    expect(await guest.run("losetup --list --noheadings | wc -l")).toBe("1"); // of this test alone
+    await guest.get("DELETE", "/sandboxes/quota");
+  } finally {
+    await guest.run(`systemctl stop unshared unshared-launcher; umount ${mountPoint} && rm ${image}; systemctl start unshared`, 600_000);
+  }
 });
 
 test("remove stops every sandbox in order, and leaves the data and no process", async () => {
