@@ -42,7 +42,8 @@ const hungry = "a=xxxxxxxx; while :; do a=$a$a; done";
 
 test("the package installs, and its units serve", async () => {
   await guest.run("dpkg --force-unsafe-io --install /mnt/old.deb </dev/null", 1_500_000);
-  expect(await guest.run(`systemctl is-active ${units}`)).toBe("active\nactive\nactive");
+  await guest.until(`[[ $(systemctl is-active ${units} | xargs) == 'active active active' ]]`, 600_000);
+  expect(await unitShow("unshared.service", "NRestarts")).toBe("0");
   expect(await guest.run(`systemctl is-enabled ${units}`)).toBe("enabled\nenabled\nenabled");
   expect(await unitShow("unshared.service", "StatusText")).toMatch(/^serving/);
   expect(await guest.run("stat -c '%a %U:%G' /run/unshared/unshared.sock /run/unshared /var/lib/unshared")).toBe(
