@@ -129,6 +129,10 @@ describe("a sandbox", () => {
     await page.getByRole("dialog").waitFor({ state: "detached" });
     const stored = await daemon.request("GET", "/v1/sandboxes/made-here/files?path=/tmp/note.txt");
     expect(stored.text).toBe("second\n");
+    await page.getByRole("button", { name: "New folder" }).click();
+    await page.getByRole("dialog").getByLabel("Name").fill("made");
+    await page.getByRole("dialog").getByRole("button", { name: "Make it" }).click();
+    await page.getByRole("link", { name: "made" }).waitFor();
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download note.txt" }).click()]);
     expect(readFileSync(await download.path(), "utf8")).toBe("second\n");
     await dashboard.go("#/sandboxes/made-here/files");

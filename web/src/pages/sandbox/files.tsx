@@ -11,6 +11,7 @@ import { useResource } from "../../resource.ts";
 import { href, place } from "../../router.ts";
 import { session } from "../../session.ts";
 import { FileEditor } from "./file-editor.tsx";
+import { NewFolder } from "./new-folder.tsx";
 import { saveAs } from "./save-as.ts";
 
 const icons: Readonly<Record<api.FileEntry["type"], IconName>> = {
@@ -45,6 +46,7 @@ export const FilesTab = ({ sandbox: { id } }: { sandbox: api.Sandbox }) => {
   const folder = place.value.query.get("path") ?? "/";
   const [edited, setEdited] = useState<string | null>(null);
   const [doomed, setDoomed] = useState<api.FileEntry | null>(null);
+  const [isNaming, setNaming] = useState(false);
   const [isOver, setOver] = useState(false);
   const picker = useRef<HTMLInputElement>(null);
   const listing = useResource(async (_client, signal) => Array.fromAsync((await filesOf(id)).list(folder, { signal })), [id, folder]);
@@ -64,9 +66,7 @@ export const FilesTab = ({ sandbox: { id } }: { sandbox: api.Sandbox }) => {
       if (entry.type !== "directory") return saveAs(entry.name, await files.readStream(path));
       return saveAs(`${entry.name}.tar`, await files.readArchive(path));
     });
-  const makeFolder = async (): Promise<void> => {
-    const name = globalThis.prompt("Name of the new folder");
-    if (name === null || name === "") return;
+  const makeFolder = async (name: string): Promise<void> => {
     await attempt(async () => (await filesOf(id)).mkdir(below(folder, name)), `${name} is made`);
     listing.reload();
   };
@@ -107,7 +107,7 @@ export const FilesTab = ({ sandbox: { id } }: { sandbox: api.Sandbox }) => {
         <Button icon="upload" onClick={() => picker.current?.click()}>
           Upload
         </Button>
-        <Button icon="folder" onClick={makeFolder}>
+        <Button icon="folder" onClick={() => setNaming(true)}>
           New folder
         </Button>
         <Button icon="file" onClick={() => setEdited(below(folder, "new.txt"))}>
@@ -165,6 +165,7 @@ export const FilesTab = ({ sandbox: { id } }: { sandbox: api.Sandbox }) => {
         }
       </Loaded>
       {edited !== null && <FileEditor id={id} path={edited} onSaved={listing.reload} onClose={() => setEdited(null)} />}
+      {isNaming && <NewFolder folder={folder} onMake={makeFolder} onClose={() => setNaming(false)} />}
       {doomed && (
         <Confirm title={`Delete ${doomed.name}?`} verb="Delete" onConfirm={() => remove(doomed)} onClose={() => setDoomed(null)}>
           <p>{doomed.type === "directory" ? "All that is in it goes too." : "It cannot be brought back."}</p>
