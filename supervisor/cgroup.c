@@ -154,17 +154,21 @@ int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
   *cgroup = (struct cgroup){.host = host, .slot = slot % SLOT_LIMIT, .v2 = -1, .tasks = {-1, -1, -1}};
   for (unsigned tries = 0;; tries++) {
     v2_path(path, cgroup);
-    if (mkdir(path, 0755) == 0)
-      break;
-    if (errno != EEXIST || tries == SLOT_LIMIT)
+    bool made = mkdir(path, 0755) == 0;
+    if ((!made && errno != EEXIST) || tries == SLOT_LIMIT)
       return fail(failure, LAYER_CGROUP, "mkdir %s", path);
+    cgroup->v2 = made ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int taken = cgroup->v2 < 0 ? -1 : cgroup_take(cgroup->v2, path);
+    if (taken > 0)
+      break;
+    if (made && taken < 0) {
+      fail(failure, LAYER_CGROUP, "open %s", path);
+      cgroup_close(cgroup);
+      rmdir(path);
+      return -1;
+    }
+    cgroup_close(cgroup);
     cgroup->slot = (cgroup->slot + 1) % SLOT_LIMIT;
-  }
-  cgroup->v2 = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (cgroup->v2 < 0) {
-    fail(failure, LAYER_CGROUP, "open %s", path);
-    rmdir(path);
-    return -1;
   }
   for (int i = 0; i < 3; i++) {
     if (!host->v1[i][0])

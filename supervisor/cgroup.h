@@ -57,6 +57,8 @@ int cgroup_populated(int events);
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup);
 /* Removes the cgroups. Answers how many directories went in all; -1 with EBUSY while something is left inside: to be called again then. */
 int cgroup_remove(struct cgroup *cgroup);
+/* Removes those of `host` that have neither processes nor an owner: whoever made one holds its v2 directory locked (flock(2)). Answers how many slots that freed. */
+int cgroup_sweep(const struct cgroup_host *host);
 void cgroup_close(struct cgroup *cgroup);
 
 #endif

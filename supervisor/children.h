@@ -30,6 +30,7 @@ struct launcher {
   struct child *children;
   unsigned next_slot;
   uint64_t refill_after_us;
+  uint64_t sweep_at_us; /* 0: done */
   bool ending;
   struct failure problem; /* what keeps this machine from launching; message empty: nothing */
 };

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define END_DEADLINE_MS 5000
+#define SWEEP_AFTER_US 5000000 /* by then the daemon has had cleaned what it knows of, and told of it */
 
 /* ---- ready shells ---- */
 
@@ -56,6 +57,21 @@ static void refill(struct launcher *launcher) {
     munmap(order, sizeof *order);
   launcher->refill_after_us = now_us() + REFILL_PAUSE_US;
   log_line(50, "a shell cannot be started: %s", strerror(errno));
+}
+
+/* Microseconds until what nobody minds any more is to be removed, -1 for never. */
+static int64_t sweep_pause(const struct launcher *launcher) {
+  uint64_t now = now_us();
+  if (!launcher->sweep_at_us)
+    return -1;
+  return launcher->sweep_at_us > now ? (int64_t)(launcher->sweep_at_us - now) : 0;
+}
+
+static void sweep(struct launcher *launcher) {
+  int removed = cgroup_sweep(&launcher->host->cgroups);
+  launcher->sweep_at_us = 0;
+  if (removed > 0)
+    log_line(30, "removed the cgroups of %d slots that nobody minded", removed);
 }
 
 static void drop_surplus(struct launcher *launcher) {
@@ -170,7 +186,7 @@ static int compile_filters(struct host *host, struct failure *failure) {
 int launcher_run(struct host *host) {
   static struct launcher launcher;
   bool probed = false;
-  launcher = (struct launcher){.host = host, .next_slot = (unsigned)(now_us() / 1000 % SLOT_LIMIT)};
+  launcher = (struct launcher){.host = host, .next_slot = (unsigned)(now_us() / 1000 % SLOT_LIMIT), .sweep_at_us = now_us() + SWEEP_AFTER_US};
   launcher.server = (struct server){.handle = launcher_handle, .closed = launcher_peer_closed, .owner = &launcher};
   /* Orphans of a supervisor that was killed come to us: a zombie that the host's PID 1 is slow to reap would keep PID 1 inside from
    * ending (prctl(2), pid_namespaces(7)). */
@@ -188,10 +204,15 @@ int launcher_run(struct host *host) {
   if (notify_send(host->notify_socket, "READY=1") < 0)
     log_line(40, "the service manager was not told: %s", strerror(errno));
   while (!launcher.ending) {
-    int64_t pause = refill_pause(&launcher, probed);
-    if (loop_once(&launcher.loop, pause < 0 ? -1 : (int)((pause + 999) / 1000)) == 0 && pause == 0) {
-      refill(&launcher);
-      probed = true;
+    int64_t refill_in = refill_pause(&launcher, probed), sweep_in = sweep_pause(&launcher);
+    int64_t pause = refill_in < 0 || (sweep_in >= 0 && sweep_in < refill_in) ? sweep_in : refill_in;
+    if (loop_once(&launcher.loop, pause < 0 ? -1 : (int)((pause + 999) / 1000)) == 0) {
+      if (sweep_in == 0)
+        sweep(&launcher);
+      if (refill_in == 0) {
+        refill(&launcher);
+        probed = true;
+      }
     }
     drop_surplus(&launcher);
   }

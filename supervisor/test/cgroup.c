@@ -48,6 +48,7 @@ static pid_t sleeper(const struct cgroup *cgroup) {
   pid_t pid = fork();
   NEED(pid >= 0);
   if (pid == 0) {
+    close(cgroup->v2); /* and with it the lock */
     if (cgroup_join(cgroup, &failure) == 0 && write(joined[1], "j", 1) == 1)
       pause();
     _exit(1);
@@ -241,6 +242,27 @@ static void test_close(void) {
   }
 }
 
+static void test_sweep(void) {
+  struct cgroup owned, used, left;
+  NEED(cgroup_make(&owned, &host, 20, &failure) == 0 && cgroup_make(&used, &host, 21, &failure) == 0);
+  pid_t pid = sleeper(&used);
+  NEED(cgroup_make(&left, &host, 22, &failure) == 0);
+  put_in_v2(&used, pid);
+  cgroup_close(&used);
+  cgroup_close(&left);
+  CHECK(cgroup_sweep(&host) == 1 && !is_there(-1, "22"), "what has no owner and no process goes");
+  for (int i = 0; i < 3; i++)
+    CHECK(!is_there(i, "22"), "in the hierarchy %d too", i);
+  CHECK(is_there(-1, "20") && is_there(-1, "21"), "what has one of them stays");
+  kill(pid, SIGKILL);
+  waitpid(pid, NULL, 0);
+  cgroup_remove(&owned);
+  int tries = 0; /* a cgroup is told to be empty a moment after its last process was reaped */
+  while (cgroup_sweep(&host) == 0 && ++tries < 20000)
+    usleep(1000);
+  CHECK(!is_there(-1, "21"), "then it goes, too");
+}
+
 int main(void) {
   snprintf(parent, sizeof parent, "unshared-native-%d/inner", (int)getpid());
   test_open();
@@ -250,6 +272,7 @@ int main(void) {
   test_kill();
   test_remove_in_two_turns();
   test_out_of_memory();
+  test_sweep();
   test_close();
   return check_end("cgroup");
 }

@@ -1,6 +1,6 @@
 /** Launcher or supervisor killed, the host rebooted, a pid given to somebody else. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import SQLite from "better-sqlite3";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -59,6 +59,31 @@ describe("a launcher that is killed", () => {
     await until("four shells again", async () => (await ready()) === 4 && host.processes().length === 9);
     expect(await host.launcherPid()).toBe(launcher);
   });
+
+  it("together with a prepared supervisor leaves its cgroups for a moment only", async () => {
+    const launcher = await host.launcherPid();
+    const report = await host.run();
+    const prepared = await until("prepared supervisors", () => {
+      const found = host.processes().filter((pid) => commandLine(pid).join(" ").startsWith("unshared-supervisor ready"));
+      return found.length > 0 && found;
+    });
+    // One that stands still cannot undo anything when its launcher is gone.
+    for (const pid of prepared) process.kill(pid, "SIGSTOP");
+    for (const pid of [launcher, ...prepared]) process.kill(pid, "SIGKILL");
+    await until("their end", () => [launcher, ...prepared].every((pid) => !isAlive(pid)));
+    /** How many slots have no process; null where one went while it was looked at. */
+    const empty = (): number | null => {
+      try {
+        return host.cgroups().filter((path) => /\/\d+$/.test(path) && readFileSync(join(path, "cgroup.procs"), "utf8") === "").length;
+      } catch {
+        return null;
+      }
+    };
+    await until("their shells' end", () => (empty() ?? 0) >= prepared.length, 20_000);
+    await host.request("GET", "/v1/preflight");
+    await until("nothing that nobody minds", () => empty() === 0, 30_000);
+    expect(await host.report(report.id)).toEqual(report);
+  }, 90_000);
 
   it("while launches are under way costs those at most, and leaves nothing half made", async () => {
     const launcher = await host.launcherPid();
