@@ -44,7 +44,7 @@ const optionsOf = (element: HTMLElement, { series, format, atLeast = 0, isBinary
     width: Math.max(120, element.clientWidth),
     height,
     legend: { show: false },
-    padding: [8, 10, 0, 0],
+    padding: [8, 30, 0, 0],
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
       x: { range: (_chart, _first, last) => [last - windowSeconds, last] },
