@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientTypes } from "../../script/client-types.ts";
 import type { Daemon } from "../fixtures/daemon.ts";
@@ -71,7 +72,8 @@ describe("the package", () => {
     import { connect } from "unshared-client";
     const client = connect({ url: process.argv[2], token: process.argv[3] });
     const sandbox = await client.sandboxes.create();
-    const terminal = await sandbox.terminal(["/bin/bash", "-c", "echo $((6 * 7)); exit 3"]);
+    const terminal = await sandbox.terminal(["/bin/bash", "-c", "read -r; echo $((6 * 7)); exit 3"]);
+    terminal.write("\\r");
     let shown = "";
     for await (const bytes of terminal) shown += new TextDecoder().decode(bytes);
     const end = await terminal.ended;
@@ -80,8 +82,43 @@ describe("the package", () => {
   it("has in its part for browsers a terminal, by the token alone, which Node's own WebSocket sends no header of", async () => {
     writeFileSync(join(project, "page.js"), page);
     const address = [`http://127.0.0.1:${tcpPort(daemon)}`, adminToken(daemon)];
-    expect(JSON.parse(await run(process.execPath, ["--conditions=browser", "page.js", ...address], project))).toEqual(["42\r\n", 3]);
+    expect(JSON.parse(await run(process.execPath, ["--conditions=browser", "page.js", ...address], project))).toEqual(["\r\n42\r\n", 3]);
   });
+
+  it("is used by a page in a real browser, terminal included", async () => {
+    const dist = join(project, "node_modules/unshared-client/dist");
+    const origin = `http://127.0.0.1:${tcpPort(daemon)}`;
+    const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+    try {
+      const page = await browser.newPage();
+      // The modules as a site would serve them, at the daemon's own origin, and a page there that may run what its own origin has.
+      await page.route(`${origin}/client/*`, (route) =>
+        route.fulfill({
+          contentType: "text/javascript",
+          body: readFileSync(join(dist, route.request().url().split("/").at(-1) as string)),
+        }),
+      );
+      await page.goto(`${origin}/docs`);
+      const found = await page.evaluate(`(async () => {
+        const { connect } = await import("/client/browser.js");
+        const client = connect({ token: ${JSON.stringify(adminToken(daemon))} });
+        const sandbox = await client.sandboxes.create();
+        const { stdout } = await sandbox.run(["/bin/bash", "-c", "echo $((6 * 7))"]);
+        await sandbox.files.write("/srv/a", "text", { parents: true });
+        const terminal = await sandbox.terminal(["/bin/bash", "-c", "read -r; echo shown; exit 5"]);
+        terminal.write("\\r");
+        let shown = "";
+        for await (const bytes of terminal) shown += new TextDecoder().decode(bytes);
+        const { exit } = await terminal.ended;
+        const file = new TextDecoder().decode(await sandbox.files.read("/srv/a"));
+        const { complete } = await sandbox.delete();
+        return [stdout, shown, exit.code, file, complete];
+      })()`);
+      expect(found).toEqual(["42\n", "\r\nshown\r\n", 5, "text", true]);
+    } finally {
+      await browser.close();
+    }
+  }, 60_000);
 
   const typed = `
     import { connect, type RunResult } from "unshared-client";

@@ -48,10 +48,11 @@ it("does all by TLS: requests, bodies both ways, streams and terminals", async (
   await sandbox.files.write("/srv/data", bytes, { parents: true });
   expect(await sandbox.files.read("/srv/data")).toEqual(bytes);
   expect((await sandbox.run(["/bin/bash", "-c", "echo out"])).stdout).toBe("out\n");
-  await using terminal = await sandbox.terminal(["/bin/bash", "-c", "echo shown; exit 4"]);
+  await using terminal = await sandbox.terminal(["/bin/bash", "-c", "read -r; echo shown; exit 4"]);
+  terminal.write("\r");
   let shown = "";
   for await (const piece of terminal) shown += new TextDecoder().decode(piece);
-  expect([shown, (await terminal.ended).exit?.code]).toEqual(["shown\r\n", 4]);
+  expect([shown, (await terminal.ended).exit?.code]).toEqual(["\r\nshown\r\n", 4]);
 });
 
 it("shows its own certificate where one is asked for", async () => {

@@ -1,7 +1,8 @@
 /** The guides as the daemon serves them at /docs/guide. */
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { attachments, guides } from "../../server/http/guide/guides.ts";
+import { attachments, guides, textOf } from "../../server/http/guide/guides.ts";
+import { pictureOf } from "../../server/http/guide/pictures.ts";
 import { Daemon } from "../fixtures/daemon.ts";
 import { expectProblem } from "../http/expect-problem.ts";
 import { tcpPort } from "../http/small-daemon.ts";
@@ -60,8 +61,24 @@ describe.each(names)("%s", (name) => {
   });
 });
 
+test("each diagram has its picture, drawn from the text that is there now, and none is left over", async () => {
+  const blocks = Object.values(guides).flatMap(({ file }) => [...textOf(file).matchAll(/^```mermaid\n(.*?)\n```$/gms)]);
+  const drawn = blocks.map(([, text = ""]) => pictureOf(text)).toSorted();
+  expect(drawn.length).toBeGreaterThan(3);
+  expect(readdirSync(`${docs}/pictures`).toSorted()).toEqual(drawn.map((name) => `${name}.svg`));
+  const { text: concepts } = await page("/docs/guide/concepts");
+  expect(concepts).not.toContain("flowchart");
+  for (const name of drawn) {
+    expect(concepts).toContain(`src="/docs/guide/pictures/${name}.svg" alt="Diagram: `);
+    const picture = await page(`/docs/guide/pictures/${name}.svg`);
+    expect([picture.status, picture.headers.get("content-type")]).toEqual([200, "image/svg+xml; charset=utf-8"]);
+    expect(picture.headers.get("content-security-policy")).toMatch(/^default-src 'none';/);
+    expect(picture.text).not.toMatch(/<script|\son\w+=|foreignObject/i);
+  }
+});
+
 test("a guide that is not there is a problem", async () => {
-  for (const name of ["nothing", "constructor", "..%2f..%2fpackage.json", "quick-start.md"])
+  for (const name of ["nothing", "constructor", "..%2f..%2fpackage.json", "quick-start.md", "pictures/0123456789abcdef.svg"])
     expectProblem(await daemon.request("GET", `/docs/guide/${name}`), 404, name);
 });
 

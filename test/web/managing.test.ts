@@ -168,7 +168,7 @@ it("each requirement of the host is there in words", async () => {
   await dashboard.photograph("host");
 });
 
-it.each(["runs", "roots", "roots/default", "events", "tokens", "host"])(
+it.each(["", "sandboxes", "runs", "roots", "roots/default", "events", "tokens", "host"])(
   "%s has no serious issue in either theme, and fits a phone",
   async (name) => {
     const { page } = dashboard;

@@ -1,5 +1,6 @@
 import { Marked, type Tokens } from "marked";
 import { addressOf, type Guide, guidePath, guides, textOf } from "./guides.ts";
+import { hasPicture, pictureOf } from "./pictures.ts";
 
 const escaped = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
@@ -40,6 +41,11 @@ const rendered = (file: string): { html: string; headings: Heading[] } => {
         return escaped(text);
       },
       code({ text, lang }: Tokens.Code) {
+        const picture = pictureOf(text);
+        if (lang === "mermaid" && hasPicture(picture)) {
+          const what = headings.at(-1)?.text ?? "";
+          return `<figure><img src="${guidePath}/pictures/${picture}.svg" alt="Diagram: ${escaped(what)}"></figure>\n`;
+        }
         const kind = lang === undefined || lang === "" ? "" : ` class="of-${escaped(lang)}"`;
         return `<pre tabindex="0"${kind}><code>${escaped(text)}</code></pre>\n`;
       },

@@ -2,9 +2,13 @@ import { readFileSync } from "node:fs";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import { DomainError } from "../../domain/errors.ts";
 import { attachments, guidePath, guides, textOf } from "./guides.ts";
+import { hasPicture, pictureText } from "./pictures.ts";
 
 /** Pages of text: they load a style sheet and pictures of this daemon, run nothing, and are shown in no frame. */
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Pictures carry their own styles, and nothing else. */
+const picturePolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 const send = (reply: FastifyReply, type: string, text: string): FastifyReply =>
   reply
@@ -34,6 +38,11 @@ export const guideRoutes = (app: FastifyInstance): void => {
   app.get(`${guidePath}/style.css`, options, async (_request, reply) =>
     send(reply, "text/css", readFileSync(`${import.meta.dirname}/style.css`, "utf8")),
   );
+  app.get(`${guidePath}/pictures/:name.svg`, options, async (request, reply) => {
+    const { name } = request.params as { name: string };
+    if (!hasPicture(name)) throw new DomainError("not-found", "no picture has this name");
+    return send(reply, "image/svg+xml", pictureText(name)).header("content-security-policy", picturePolicy);
+  });
   app.get(`${guidePath}/:name`, options, async (request, reply) => {
     const { name } = request.params as { name: string };
     if (Object.hasOwn(guides, name)) return send(reply, "text/html", await page(name));
