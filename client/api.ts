@@ -590,6 +590,31 @@ export type Token = {
   lastUsedAt: string | null;
 };
 
+export type Webhook = {
+  id: string;
+  url: string;
+  /** Types of events, or prefixes such as `sandbox.*`; empty: all. */
+  types: string[];
+  /** Id of the sandbox whose events are sent. */
+  sandbox: string | null;
+  /** Attempts for an event, after which it is a dead letter. */
+  maxAttempts: number;
+  /** How long an answer may take. */
+  timeoutSeconds: number;
+  createdAt: string;
+  /** Number of the last event that was dealt with. */
+  lastEvent: number;
+  /** Events that were answered with a status of 2xx. */
+  delivered: number;
+  /** Events that were given up. */
+  deadLetters: number;
+  /** How often events were kept no more before they could be sent. */
+  gaps: number;
+  lastDeliveredAt: string | null;
+  /** Why the last attempt failed; null when it did not. */
+  lastFailure: string | null;
+};
+
 /** Every code that a problem of the daemon may have. */
 export type ProblemCode =
   | "archive-invalid"
@@ -661,6 +686,7 @@ export type ProblemCode =
   | "unsupported"
   | "unsupported-media-type"
   | "upgrade-required"
+  | "webhook-not-found"
   | "working-directory-invalid";
 
 /** What each operation takes and gives. */
@@ -2170,6 +2196,81 @@ export interface Operations {
     body: undefined;
     reply: undefined;
   };
+  /** Have events sent to a URL: POST /v1/webhooks */
+  createWebhook: {
+    path: undefined;
+    query: undefined;
+    body: {
+      url: string;
+      /** The key of the signatures in the form of Standard Webhooks: `whsec_` and 24 to 64 bytes as base64. Made where it is left out. */
+      secret?: string | undefined;
+      /** Types of events, or prefixes such as `sandbox.*`; empty: all. */
+      types?: string[] | undefined;
+      /** Only events of this sandbox: id or name. */
+      sandbox?: string | undefined;
+      /** Attempts for an event, after which it is a dead letter. */
+      maxAttempts?: number | undefined;
+      /** How long an answer may take. */
+      timeoutSeconds?: number | undefined;
+    };
+    reply: {
+      id: string;
+      url: string;
+      /** Types of events, or prefixes such as `sandbox.*`; empty: all. */
+      types: string[];
+      /** Id of the sandbox whose events are sent. */
+      sandbox: string | null;
+      /** Attempts for an event, after which it is a dead letter. */
+      maxAttempts: number;
+      /** How long an answer may take. */
+      timeoutSeconds: number;
+      createdAt: string;
+      /** Number of the last event that was dealt with. */
+      lastEvent: number;
+      /** Events that were answered with a status of 2xx. */
+      delivered: number;
+      /** Events that were given up. */
+      deadLetters: number;
+      /** How often events were kept no more before they could be sent. */
+      gaps: number;
+      lastDeliveredAt: string | null;
+      /** Why the last attempt failed; null when it did not. */
+      lastFailure: string | null;
+      /** The key of the signatures. It is told once. */
+      secret: string;
+    };
+  };
+  /** List webhooks, oldest first, without their secrets: GET /v1/webhooks */
+  listWebhooks: {
+    path: undefined;
+    query: {
+      limit?: number | undefined;
+      cursor?: string | undefined;
+    };
+    body: undefined;
+    reply: {
+      items: Webhook[];
+      nextCursor: string | null;
+    };
+  };
+  /** Look at a webhook: what was delivered, what was given up, and why the last attempt failed: GET /v1/webhooks/{webhook} */
+  getWebhook: {
+    path: {
+      webhook: string;
+    };
+    query: undefined;
+    body: undefined;
+    reply: Webhook;
+  };
+  /** Send no more events there: DELETE /v1/webhooks/{webhook} */
+  deleteWebhook: {
+    path: {
+      webhook: string;
+    };
+    query: undefined;
+    body: undefined;
+    reply: undefined;
+  };
 }
 
 /** Method and path of each operation. */
@@ -2234,4 +2335,8 @@ export const operations: Readonly<Record<keyof Operations, readonly [method: str
   createToken: ["POST", "/v1/tokens"],
   listTokens: ["GET", "/v1/tokens"],
   revokeToken: ["DELETE", "/v1/tokens/{token}"],
+  createWebhook: ["POST", "/v1/webhooks"],
+  listWebhooks: ["GET", "/v1/webhooks"],
+  getWebhook: ["GET", "/v1/webhooks/{webhook}"],
+  deleteWebhook: ["DELETE", "/v1/webhooks/{webhook}"],
 };

@@ -30,6 +30,7 @@ import { SandboxStats } from "./domain/stats.ts";
 import { digestOf, Tokens } from "./domain/tokens.ts";
 import { Turns } from "./domain/turns.ts";
 import { Visibility } from "./domain/visibility.ts";
+import { Webhooks } from "./domain/webhooks.ts";
 import { ActivationError, activatedSocket } from "./host/activation.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { HostCgroupUsage } from "./host/cgroup-usage.ts";
@@ -47,6 +48,7 @@ import { StateDirectories } from "./host/sandbox-directories.ts";
 import { ServiceManager } from "./host/service-manager.ts";
 import { readTls, renewOnHangup } from "./host/tls-files.ts";
 import { ensureToken } from "./host/token.ts";
+import { webhookSender } from "./host/webhook-sender.ts";
 import type { AccessPolicy } from "./http/access.ts";
 import { buildApp } from "./http/app.ts";
 import { ConnectionLimits } from "./http/connection-limits.ts";
@@ -65,6 +67,7 @@ import { SqlRootStore } from "./store/roots.ts";
 import { RunTable } from "./store/runs.ts";
 import { SandboxTable } from "./store/sandboxes.ts";
 import { TokenTable } from "./store/tokens.ts";
+import { WebhookTable } from "./store/webhooks.ts";
 import { FileAgentClients } from "./supervisor/file-agents.ts";
 import { LauncherClient } from "./supervisor/launcher.ts";
 import { OutputLogs } from "./supervisor/output-logs.ts";
@@ -169,6 +172,15 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     listings: new HostRootListings(),
     host: { name: hostname(), kernel: release() },
   });
+  const webhooks = new Webhooks({
+    store: new WebhookTable(database),
+    events,
+    persistence: database,
+    sandboxes: store,
+    sender: webhookSender,
+    measurements,
+    log: logger.child({ room: "webhooks" }),
+  });
   const eventLog = new EventLog(events, store, database);
   const auditTable = new AuditTable(database);
   const audit = new Audit(auditTable, store, database, logger.child({ room: "audit" }));
@@ -213,6 +225,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
       idempotency: new IdempotencyTable(database),
       visibility: new Visibility(store, runs, operations),
       tokens,
+      webhooks,
       connectionLimits,
       logger,
     },
@@ -251,6 +264,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   serviceManager.ready(`serving${access.tcp === null ? "" : `, also on ${access.tcp.host}:${access.tcp.port}`}`);
 
   lifetimes.begin();
+  webhooks.begin();
   // Node writes it at a clean end; a daemon that is killed would leave the next one to compile everything again.
   flushCompileCache();
   if (config.tls !== null)
@@ -273,7 +287,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     logs.close();
     pruning.abort();
     setTimeout(() => process.exit(1), endMilliseconds).unref();
-    await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded, lifetimes.shutDown()]);
+    await Promise.all([listeners.close(finishMilliseconds), operations.shutDown(), runsEnded, lifetimes.shutDown(), webhooks.shutDown()]);
     await app.close();
     await files.shutDown();
     supervisors.close();

@@ -21,6 +21,7 @@ export type ErrorCode =
   | "process-not-found"
   | "run-not-found"
   | "token-not-found"
+  | "webhook-not-found"
   | "name-taken"
   | "root-in-use"
   | "root-not-ready"

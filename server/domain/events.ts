@@ -42,7 +42,7 @@ export class EventLog {
     const fits = (event: StoredEvent) =>
       (subject === null || event.subject === subject) &&
       seesSubject(query.view, this.#sandboxes, event.type, event.subject) &&
-      (query.types.length === 0 || query.types.some((type) => matches(type, event.type)));
+      (query.types.length === 0 || query.types.some((type) => isOfType(type, event.type)));
     return this.#reader.open(query, fits, signal);
   }
 }
@@ -55,4 +55,6 @@ export const sandboxIdOf = (sandboxes: Pick<SandboxStore, "find">, nameOrId: str
   throw sandboxNotFound(nameOrId);
 };
 
-const matches = (asked: string, type: string): boolean => (asked.endsWith(".*") ? type.startsWith(asked.slice(0, -1)) : type === asked);
+/** @param asked a type, or a prefix such as `sandbox.*` */
+export const isOfType = (asked: string, type: string): boolean =>
+  asked.endsWith(".*") ? type.startsWith(asked.slice(0, -1)) : type === asked;

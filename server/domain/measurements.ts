@@ -30,6 +30,10 @@ export interface DatabaseTimes {
 export const cutReasons = ["request-late", "answer-unread"] as const;
 export type CutReason = (typeof cutReasons)[number];
 
+/** How an attempt to send an event to a webhook ended; `dead-letter`: it failed, and was the last for that event. */
+export const webhookOutcomes = ["delivered", "failed", "dead-letter"] as const;
+export type WebhookOutcome = (typeof webhookOutcomes)[number];
+
 /** What is counted for the operator. Names and units are those of `GET /metrics`. */
 export interface Measurements extends DatabaseTimes {
   launched(phases: Instance["phases"]): void;
@@ -38,6 +42,7 @@ export interface Measurements extends DatabaseTimes {
   ended(reason: string | null): void;
   /** @param route the pattern, not the path, so that the number of series is bounded */
   answered(method: string, route: string, status: number, milliseconds: number): void;
+  webhookAttempt(outcome: WebhookOutcome): void;
   connectionCut(reason: CutReason): void;
   /** @param seconds how long it waited for its turn */
   runStarted(seconds: number): void;

@@ -1,7 +1,16 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ErrorCode } from "../domain/errors.ts";
 import { states } from "../domain/lifecycle.ts";
-import { type CutReason, cutReasons, endReasons, type Measurements, type RunOutcomeName, runOutcomes } from "../domain/measurements.ts";
+import {
+  type CutReason,
+  cutReasons,
+  endReasons,
+  type Measurements,
+  type RunOutcomeName,
+  runOutcomes,
+  type WebhookOutcome,
+  webhookOutcomes,
+} from "../domain/measurements.ts";
 import type { Instance, Launcher, SandboxStore } from "../domain/ports.ts";
 import type { OperationStore } from "../domain/root-ports.ts";
 import type { RunStore } from "../domain/run.ts";
@@ -33,6 +42,7 @@ export class PrometheusMeasurements implements Measurements {
   readonly #requests: Histogram<"method" | "route" | "status">;
   readonly #ends: Counter<"reason">;
   readonly #cuts: Counter<"reason">;
+  readonly #webhookAttempts: Counter<"outcome">;
   readonly #operations: Gauge<"kind" | "state">;
   readonly #databaseBytes: Gauge<"file">;
   readonly #commits: Histogram;
@@ -76,6 +86,13 @@ export class PrometheusMeasurements implements Measurements {
       labelNames: ["reason"],
       registers,
     });
+    this.#webhookAttempts = new Counter({
+      name: "unshared_webhook_attempts_total",
+      help: "Attempts to send an event to a webhook, by how they ended.",
+      labelNames: ["outcome"],
+      registers,
+    });
+    for (const outcome of webhookOutcomes) this.#webhookAttempts.inc({ outcome }, 0);
     for (const reason of cutReasons) this.#cuts.inc({ reason }, 0);
     this.#operations = new Gauge({
       name: "unshared_operations",
@@ -152,6 +169,10 @@ export class PrometheusMeasurements implements Measurements {
 
   answered(method: string, route: string, status: number, milliseconds: number): void {
     this.#requests.observe({ method, route, status }, milliseconds / 1000);
+  }
+
+  webhookAttempt(outcome: WebhookOutcome): void {
+    this.#webhookAttempts.inc({ outcome });
   }
 
   connectionCut(reason: CutReason): void {

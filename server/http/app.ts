@@ -37,6 +37,7 @@ import { statsRoutes } from "./routes/stats.ts";
 import { terminalRoutes } from "./routes/terminal.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { watchRoutes } from "./routes/watch.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
 import { sharedSchemas } from "./schemas/shared.ts";
 import { requireScopes } from "./scopes.ts";
 import { buildSerializer } from "./serializers.ts";
@@ -75,6 +76,7 @@ const routes = [
   auditRoutes,
   backupRoutes,
   tokenRoutes,
+  webhookRoutes,
 ];
 
 /** One line for each request. A token that somebody put into the query by mistake is not written down. */

@@ -33,6 +33,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   "process-not-found": kind(404, "No such process"),
   "run-not-found": kind(404, "No such run"),
   "token-not-found": kind(404, "No such token"),
+  "webhook-not-found": kind(404, "No such webhook"),
   "name-taken": kind(409, "The name is taken"),
   "root-in-use": kind(409, "The root is in use"),
   "root-not-ready": kind(409, "The root is not ready", true),

@@ -72,6 +72,10 @@ export const neededScopes: Readonly<Record<Scope, readonly string[]>> = {
     "GET /v1/tokens",
     "POST /v1/tokens",
     "DELETE /v1/tokens/:token",
+    "GET /v1/webhooks",
+    "POST /v1/webhooks",
+    "GET /v1/webhooks/:webhook",
+    "DELETE /v1/webhooks/:webhook",
   ],
 };
 

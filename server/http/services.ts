@@ -21,6 +21,7 @@ import type { Sandboxes } from "../domain/sandboxes.ts";
 import type { SandboxStats } from "../domain/stats.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { Visibility } from "../domain/visibility.ts";
+import type { Webhooks } from "../domain/webhooks.ts";
 import type { ArchiveLimits } from "./archive-limits.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 
@@ -48,6 +49,7 @@ export interface Services {
   measurements: Measurements;
   idempotency: IdempotencyStore;
   tokens: Tokens;
+  webhooks: Webhooks;
   visibility: Visibility;
   connectionLimits: ConnectionLimits;
   logger: PinoLogger;

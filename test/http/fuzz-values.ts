@@ -113,6 +113,7 @@ const usual: Readonly<Record<string, readonly unknown[]>> = {
   path: ["/", "/tmp", "/tmp/a", "/tmp/a/b", "/etc", "/bin/bash"],
   to: ["/tmp/b", "/tmp/c"],
   target: ["/tmp/a", "../x"],
+  url: ["http://127.0.0.1:9/", "https://user:word@127.0.0.1:9/"],
   source: [
     { kind: "copy", binaries: ["/bin/sleep"] },
     { kind: "copy", binaries: ["/no/such"] },

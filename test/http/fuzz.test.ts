@@ -41,6 +41,7 @@ const knownOf = (worker: number): Known => ({
   run: ["none"],
   operation: ["none"],
   token: ["none"],
+  webhook: ["none"],
 });
 
 const ajv = new Ajv2020({ strict: false, allErrors: true });
@@ -123,7 +124,16 @@ const learn = (known: Known, { path }: Operation, answer: Answer): void => {
   if (answer.status !== 201 && answer.status !== 202 && answer.status !== 200) return;
   if (!answer.type.startsWith("application/json") || answer.left) return;
   const { id } = JSON.parse(answer.text) as { id?: unknown };
-  const kind = path === "/v1/runs" ? "run" : path === "/v1/roots" ? "operation" : path.endsWith("/processes") ? "process" : null;
+  const kind =
+    path === "/v1/runs"
+      ? "run"
+      : path === "/v1/roots"
+        ? "operation"
+        : path === "/v1/webhooks"
+          ? "webhook"
+          : path.endsWith("/processes")
+            ? "process"
+            : null;
   if (typeof id !== "string" || kind === null) return;
   known[kind] = [...(known[kind] ?? []).slice(-8), id];
 };
@@ -142,6 +152,7 @@ const clear = async () => {
   for (const { id } of (await box.request("GET", "/v1/runs?limit=1000")).body.items) await box.request("DELETE", `/v1/runs/${id}`);
   await box.clear();
   for (const { id } of (await box.request("GET", "/v1/tokens?limit=1000")).body.items) await box.request("DELETE", `/v1/tokens/${id}`);
+  for (const { id } of (await box.request("GET", "/v1/webhooks")).body.items) await box.request("DELETE", `/v1/webhooks/${id}`);
   const roots = (await box.request("GET", "/v1/roots?limit=1000")).body.items;
   for (const { id, name } of roots) if (!["default", "tiny"].includes(name)) await box.request("DELETE", `/v1/roots/${id}`);
   for (const name of ["default", "tiny"]) if (!roots.some((each: { name: string }) => each.name === name)) await root(name);

@@ -35,7 +35,7 @@ const cgroupsBelow = (parent: string): string[] => {
 export const inventory = async (daemon: Daemon): Promise<Record<string, unknown>> => {
   const { launcher, settings } = (await daemon.request("GET", "/v1/info")).body;
   const ids: Record<string, string[]> = {};
-  for (const kind of ["sandboxes", "roots", "operations", "tokens"]) {
+  for (const kind of ["sandboxes", "roots", "operations", "tokens", "webhooks"]) {
     const { items } = (await daemon.request("GET", `/v1/${kind}?limit=1000`)).body;
     ids[kind] = items.map(
       ({ id, generation, state }: { id: string; generation?: number; state?: string }) => `${id} ${generation} ${state}`,

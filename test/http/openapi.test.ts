@@ -151,6 +151,10 @@ const calls: [string, string, unknown?][] = [
   ["POST", "/v1/tokens", { name: "key", scopes: ["run"] }],
   ["GET", "/v1/tokens"],
   ["DELETE", "/v1/tokens/key"],
+  ["POST", "/v1/webhooks", { url: "http://127.0.0.1:9/", types: ["root.none"] }],
+  ["GET", "/v1/webhooks"],
+  ["GET", "/v1/webhooks/WEBHOOK"],
+  ["DELETE", "/v1/webhooks/WEBHOOK"],
   ["GET", "/v1/info"],
   ["GET", "/v1/preflight"],
   ["GET", "/metrics"],
@@ -165,14 +169,15 @@ const operationOf = (method: string, url: string): Operation | undefined => {
 describe("answers", () => {
   it("fit the contract, for a call of every operation", async () => {
     const called = new Set<string>();
-    const seen = { PID: "", OPERATION: "", PROCESS: "", RUN: "", ARCHIVE: "" };
+    const seen = { PID: "", OPERATION: "", PROCESS: "", RUN: "", ARCHIVE: "", WEBHOOK: "" };
     for (const [method, path, body] of calls) {
       const url = path
         .replace("PID", seen.PID)
         .replace("OPERATION", seen.OPERATION)
         .replace("PROCESS", seen.PROCESS)
         .replace("RUN", seen.RUN)
-        .replace("ARCHIVE", seen.ARCHIVE);
+        .replace("ARCHIVE", seen.ARCHIVE)
+        .replace("WEBHOOK", seen.WEBHOOK);
       const operation = operationOf(method, url) as Operation;
       called.add(nameOf(operation));
       const reply = await daemon.request(method, url, body);
@@ -181,6 +186,7 @@ describe("answers", () => {
       expect(media, `${method} ${url} answers ${reply.status}, which is not in the contract`).toBeDefined();
       const schema = reply.body === null ? undefined : media?.content?.["application/json"]?.schema;
       if (schema) expect(faultsOf(schema as Schema, reply.body), `${method} ${url}`).toBe("");
+      if (method === "POST" && url === "/v1/webhooks") seen.WEBHOOK = reply.body.id;
       if (method === "POST" && /\/processes(\?|$)/.test(url)) seen.PROCESS = reply.body.id;
       if (reply.body?.process?.pid) seen.PID = `${reply.body.process.pid}`;
       if (url === "/v1/runs" && method === "POST") seen.RUN = reply.body.id;
