@@ -50,14 +50,16 @@ const frame = (opcode: number, payload: string): Buffer =>
   Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), Buffer.from(payload)]);
 
 const expectCut = async (before: { cuts: number; sockets: number }, count: number) => {
-  await until("all are cut off", async () => (await cuts()) === before.cuts + count, deadline);
+  await until("all are cut off", async () => (await cuts()) >= before.cuts + count, deadline);
   await until("their sockets are closed", () => sockets() <= before.sockets, deadline);
 };
 const now = async () => ({ cuts: await cuts(), sockets: sockets() });
 
 describe("a client that never reads is cut off", () => {
   it("from streams of output and logs, and from answers of one piece", { timeout: 60_000 }, async () => {
-    const noisy = await start("while :; do head -c 100000 /dev/zero | tr '\\0' y; sleep 0.05; done", { outputBytes: 1_048_576 });
+    // All of it is held when it is asked for, and it is more than the kernel takes: nothing can be dropped, which would end the streams.
+    const noisy = await start("head -c 1000000 /dev/zero | tr '\\0' y", { outputBytes: 1_048_576 });
+    await until("it has ended", async () => (await box.request("GET", noisy)).body.exit !== null, deadline);
     const before = await now();
     const clients = await Promise.all([
       deaf(`GET ${noisy}/output?follow=true HTTP/1.1\r\n`),
