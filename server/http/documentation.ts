@@ -103,7 +103,12 @@ export const documentation = async (app: FastifyInstance): Promise<void> => {
   });
   guideRoutes(app);
 
-  app.get("/openapi.json", { ...open, schema: { hide: true } }, async () => app.swagger());
+  // Made once: it takes milliseconds, and whoever reaches a door may ask for it.
+  let contract: Buffer | null = null;
+  app.get("/openapi.json", { ...open, schema: { hide: true } }, async (_request, reply) => {
+    contract ??= Buffer.from(JSON.stringify(app.swagger()));
+    return reply.type("application/json; charset=utf-8").send(contract);
+  });
   app.get("/problems/:code", { ...open, schema: { hide: true } }, async (request, reply) => {
     const { code } = request.params as { code: string };
     if (!Object.hasOwn(problemKinds, code)) throw new DomainError("not-found", "no problem has this code");
