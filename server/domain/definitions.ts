@@ -1,7 +1,7 @@
 import type { Scope } from "./callers.ts";
 import { type Definition, type DefinitionInput, namespaceSwitches } from "./definition.ts";
 import { DomainError, type InputFault } from "./errors.ts";
-import type { LimitPolicy } from "./limits.ts";
+import { initFaults, type LimitPolicy } from "./limits.ts";
 import { checkNamespaces } from "./namespace-rules.ts";
 import { checkSeccomp, completeSeccomp, seccompFaults } from "./seccomp.ts";
 
@@ -93,7 +93,12 @@ export const completeDefinition = (input: DefinitionInput, fallbackName: string,
     ...fateOf(input, usualFate),
     labels: input.labels ?? {},
   };
-  const faults = [...commandFaults(definition), ...policy.faults(definition.limits), ...seccompFaults(definition.seccomp)];
+  const faults = [
+    ...commandFaults(definition),
+    ...policy.faults(definition.limits),
+    ...initFaults(definition.limits, definition.init),
+    ...seccompFaults(definition.seccomp),
+  ];
   if (!namespaces.mount && definition.limits.diskBytes !== null)
     faults.push({ pointer: "/limits/diskBytes", detail: "needs a mount namespace of its own" });
   if (faults.length > 0)

@@ -40,6 +40,10 @@ export const liveLimitsOf = ({ memoryBytes, cpus, cpuWeight, pids, openFiles, di
   diskBytes: diskBytes ?? 0,
 });
 
+/** Limits that the sandbox itself could not start with: its init is a process, too. */
+export const initFaults = (limits: Limits, init: boolean): InputFault[] =>
+  init && limits.pids === 1 ? [{ pointer: "/limits/pids", detail: "must be 2 at least: one process is init" }] : [];
+
 /** The limits of sandboxes of this daemon: what holds where a definition says nothing, and what none may pass. */
 export class LimitPolicy {
   readonly #defaults: Limits;

@@ -3,7 +3,7 @@ import { fateOf, refuseUnsupported } from "./definitions.ts";
 import { checkDisk } from "./disks.ts";
 import { DomainError } from "./errors.ts";
 import { maybeAlive } from "./lifecycle.ts";
-import { liveLimitsOf } from "./limits.ts";
+import { initFaults, liveLimitsOf } from "./limits.ts";
 import type { Attached, SandboxRow } from "./ports.ts";
 import { isSame, need, reschedule, type SandboxRoom } from "./sandbox-room.ts";
 import { scheduleRedefined } from "./schedules.ts";
@@ -80,7 +80,10 @@ const changed = (room: SandboxRoom, row: SandboxRow, changes: Redefinition): San
   const limits = changes.limits === undefined ? before : room.limits.complete(changes.limits, before);
   // A most of the daemon's that came later is not laid on files that are there already.
   if (changes.limits?.diskBytes === undefined) limits.diskBytes = before.diskBytes;
-  const faults = changes.limits === undefined ? [] : room.limits.faults({ ...limits, diskBytes: changes.limits.diskBytes ?? null });
+  const faults =
+    changes.limits === undefined
+      ? []
+      : [...room.limits.faults({ ...limits, diskBytes: changes.limits.diskBytes ?? null }), ...initFaults(limits, row.definition.init)];
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
   return {

@@ -75,6 +75,7 @@ test("by itself it neither ends nor starts; a policy has 3 retries, and always h
 test.each<[string, DefinitionInput, string]>([
   ["a relative cwd", { cwd: "etc" }, "/cwd"],
   ["a disk without a mount namespace", { namespaces: { mount: false }, limits: { diskBytes: 2 ** 26 } }, "/limits/diskBytes"],
+  ["no process but init", { limits: { pids: 1 } }, "/limits/pids"],
   ["an empty command", { command: [""] }, "/command/0"],
   ["arguments beyond what can be passed", { command: Array.from({ length: 5 }, () => "x".repeat(110_000)) }, "/command"],
 ])("refuses %s", (_what, input, pointer) => {
