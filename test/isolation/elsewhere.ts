@@ -7,6 +7,11 @@ const of = (number: number, ...rows: Row[]): Elsewhere[] => rows.map((row) => [n
 /** Checks of the battery, or parts of them, that other test files make. */
 export const elsewhere: readonly Elsewhere[] = [
   ...of(
+    18,
+    ["the profile strict", "test/isolation/profiles.test.ts", "strict: computation goes on, and no socket but of AF_UNIX is to be had"],
+    ["what no change opens", "test/isolation/profiles.test.ts", "never opens what makes namespaces and mounts"],
+  ),
+  ...of(
     25,
     [
       "a layer that cannot be applied refuses the launch",

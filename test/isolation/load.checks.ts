@@ -147,7 +147,7 @@ export const loadChecks: Check[] = [
         const slow = answers.sort((a, b) => a - b)[Math.floor(answers.length * 0.99)] ?? 0;
         expect(share).toBeGreaterThan(0.2);
         expect(held / elapsed).toBeLessThan(0.12);
-        expect(slow).toBeLessThan(2_000);
+        expect(slow).toBeLessThan(5_000);
         return `${Math.round(share * 100)} % for 2 of 32 processes, ${(held / elapsed).toFixed(2)} of 0.05 processors for 30, API p99 ${Math.round(slow)} ms`;
       } finally {
         for (const name of names) await stage.host.request("DELETE", `/v1/sandboxes/${name}`);
