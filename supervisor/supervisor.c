@@ -122,17 +122,19 @@ static void finish(struct supervisor *supervisor) {
 
 /* ---- what is watched ---- */
 
+/* One note is all that the init has to say: whatever comes, nothing is read after it, so that nobody who took the init over can keep us busy. */
 void supervisor_notes_ready(struct watch *watch, uint32_t events) {
   struct supervisor *supervisor = watch->owner;
   struct note note;
   int fd;
   int received = note_receive(watch->fd, &note, &fd, MSG_DONTWAIT);
+  bool nothing = received < 0 && errno == EAGAIN;
   fd_close(&fd);
+  if (!nothing || (events & EPOLLHUP))
+    loop_close(&supervisor->loop, watch);
   if (received == 1 && note.kind == NOTE_ENDED) {
     struct usage usage = {note.user_us, note.system_us, note.max_rss_bytes};
     main_ended(supervisor, note.status, &usage);
-  } else if (received == 0 || (received < 0 && errno != EAGAIN) || (events & EPOLLHUP)) {
-    loop_close(&supervisor->loop, watch);
   }
 }
 
