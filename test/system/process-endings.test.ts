@@ -24,7 +24,8 @@ describe("the end of the sandbox", () => {
   it("ends its processes; their exits and their output stay known", async () => {
     await daemon.run({ name: "brief", command: ["/bin/sh", "-c", "echo main; exec cat"] });
     const { body } = await daemon.request("POST", "/v1/sandboxes/brief/processes", { script: "echo one; exec sleep 100" });
-    await until("its line", async () => (await daemon.request("GET", `/v1/sandboxes/brief/processes/${body.id}/output`)).text !== "");
+    for (const id of ["main", body.id])
+      await until("its line", async () => (await daemon.request("GET", `/v1/sandboxes/brief/processes/${id}/output`)).text !== "", 20_000);
     await daemon.request("POST", "/v1/sandboxes/brief/stop", { graceSeconds: 0 });
     const path = `/v1/sandboxes/brief/processes/${body.id}`;
     expect((await daemon.request("GET", path)).body).toMatchObject({
