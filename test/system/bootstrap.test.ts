@@ -13,6 +13,7 @@ test("a bootstrap with nothing to do takes under 2 s and prints a line for each 
     expect.stringMatching(/^node +v(2[4-9]|[3-9]\d)\.\d+\.\d+ at \//),
     expect.stringMatching(/^npm +packages match package-lock\.json$/),
     expect.stringMatching(/^native +build\/unshared-supervisor is up to date$/),
+    expect.stringMatching(/^web +web\/dist is up to date$/),
   ]);
 });
 

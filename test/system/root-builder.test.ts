@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { chmod, copyFile, lstat, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,8 +34,11 @@ describe("a root of kind copy", () => {
       files: ["/etc/services"],
     });
     await provision.run("programs", quiet());
+    // A merged /usr has as many links as this host has.
+    const libraries = ["lib", "lib32", "lib64", "libx32"].filter((name) => existsSync(`/${name}`));
+    const top = ["bin", "dev", "etc", "home", ...libraries, "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var"];
     expect(inRoot("programs", "echo $BASH; ls /; sh -c 'echo from sh'; awk 'BEGIN { print 6 * 7 }'; id -un")).toBe(
-      `/bin/bash\n${["bin", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var"].join("\n")}\nfrom sh\n42\nroot\n`,
+      `/bin/bash\n${top.join("\n")}\nfrom sh\n42\nroot\n`,
     );
   });
 
