@@ -266,7 +266,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   lifetimes.begin();
   webhooks.begin();
   // Node writes it at a clean end; a daemon that is killed would leave the next one to compile everything again.
-  flushCompileCache();
+  setTimeout(flushCompileCache, 1_000).unref();
   if (config.tls !== null)
     renewOnHangup(config.tls, logger, (renewed) => {
       listeners.renew(renewed);

@@ -33,9 +33,12 @@ export class Instances implements SupervisorListener {
     });
   }
 
-  /** Takes in what ATTACH found: an end that happened while nobody listened, or an order to pause or resume whose answer was lost. */
-  apply(id: string, attached: Attached): void {
-    this.processesFound(id, attached.processes);
+  /**
+   * Takes in what ATTACH found: an end that happened while nobody listened, or an order to pause or resume whose answer was lost.
+   * @param hasCommands whether any is known to be alive; false saves the look
+   */
+  apply(id: string, attached: Attached, hasCommands = true): void {
+    if (hasCommands) this.processesFound(id, attached.processes);
     const row = this.#room.store.get(id);
     const state = attached.frozen === true ? "paused" : "running";
     if ((row?.state === "running" || row?.state === "paused") && attached.state === "running" && row.state !== state)

@@ -29,7 +29,7 @@ export class Lifetimes {
   /** For the daemon's start, once sandboxes are recovered: what became due meanwhile is done at once. */
   begin(): void {
     // Whoever used one of these is gone with the daemon that served it.
-    for (const row of this.#room.store.alive()) if (row.schedule.idleAt === null && row.state !== "stopping") this.#rest(row);
+    for (const row of this.#room.store.idleUncounted()) this.#rest(row);
     this.#room.alarm.begin(() => {
       try {
         return this.#ring();

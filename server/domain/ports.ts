@@ -150,6 +150,8 @@ export interface SandboxStore {
   /** Rows that may have something alive: starting, running, paused, stopping. */
   alive(): SandboxRow[];
   aliveIds(): string[];
+  /** Rows that run, may be idle for a time only, and of which that time is not counted. */
+  idleUncounted(): SandboxRow[];
   /** Rows of which nothing is alive and whose deletion has begun. */
   deleting(): SandboxRow[];
   ids(): string[];

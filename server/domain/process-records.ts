@@ -56,6 +56,11 @@ export class ProcessRecords {
     }
   }
 
+  /** Sandboxes of which commands are alive as far as is known. */
+  sandboxes(): Set<string> {
+    return new Set(this.#room.processes.aliveIn());
+  }
+
   exited(sandboxId: string, id: string, exit: ProcessExit): void {
     const key = keyOf(sandboxId, id);
     if (this.#starting.has(key)) {

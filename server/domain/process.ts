@@ -64,6 +64,8 @@ export interface ProcessStore {
   list(sandboxId: string, filter: ProcessFilter): ProcessRow[];
   /** Those that may be alive. */
   alive(sandboxId: string): ProcessRow[];
+  /** Sandboxes that have some. */
+  aliveIn(): string[];
   /** Drops all but the `kept` that ended last; gives the ids of those dropped. */
   prune(sandboxId: string, kept: number): string[];
 }

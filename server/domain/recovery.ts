@@ -25,6 +25,8 @@ export class Recovery {
   readonly #instances: Instances;
   readonly #directories: SandboxDirectories;
   readonly #report: RecoveryReport;
+  /** Sandboxes with commands when the former daemon ended. */
+  #commanded = new Set<string>();
 
   constructor(room: SandboxRoom, instances: Instances, directories: SandboxDirectories) {
     this.#room = room;
@@ -47,6 +49,7 @@ export class Recovery {
     const began = performance.now();
     const sockets = new Set(await this.#room.supervisors.sockets());
     const alive = new Set(this.#room.store.aliveIds());
+    this.#commanded = this.#room.records.sandboxes();
     await this.#each([...alive], (id) =>
       this.#attempt(
         id,
@@ -126,7 +129,7 @@ export class Recovery {
     // The report of the recovery tells of those that are as they were.
     else if (!isAsStored(row, changes)) enter(this.#room, row, row.state, changes, { adopted: true });
     (attached.state === "running" ? this.#report.adopted : this.#report.ended).push(row.id);
-    this.#instances.apply(row.id, attached);
+    this.#instances.apply(row.id, attached, this.#commanded.has(row.id));
     // The order to stop may not have been given before the daemon died; where it was, a second one can only shorten the grace.
     if (row.state === "stopping" && attached.state === "running") {
       endInstance(this.#room, this.#instances, row.id, Math.max(0, (row.stopBy ?? 0) - Date.now())).catch((error: unknown) =>

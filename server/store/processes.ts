@@ -81,6 +81,14 @@ export class ProcessTable implements ProcessStore {
       .map(rowOf);
   }
 
+  aliveIn(): string[] {
+    const sql = "SELECT DISTINCT sandbox_id FROM processes WHERE state IN ('starting', 'running')";
+    return this.#database
+      .prepare<[], { sandbox_id: string }>(sql)
+      .all()
+      .map(({ sandbox_id }) => sandbox_id);
+  }
+
   prune(sandboxId: string, kept: number): string[] {
     const sql = `SELECT id FROM processes WHERE sandbox_id = ? AND ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT -1 OFFSET ?`;
     const ids = this.#database

@@ -203,6 +203,11 @@ export class SandboxTable implements SandboxStore, UsageStore {
     return this.#database.prepare<[], Stored>(`${select} WHERE ${isAlive} ORDER BY s.id`).all().map(rowOf);
   }
 
+  idleUncounted(): SandboxRow[] {
+    const may = "s.state != 'stopping' AND s.idle_at IS NULL AND json_extract(s.definition, '$.lifetime.idleSeconds') IS NOT NULL";
+    return this.#database.prepare<[], Stored>(`${select} WHERE ${isAlive} AND ${may}`).all().map(rowOf);
+  }
+
   aliveIds(): string[] {
     const rows = this.#database.prepare<[], { id: string }>(`SELECT s.id FROM sandboxes s WHERE ${isAlive} ORDER BY s.id`).all();
     return rows.map(({ id }) => id);
