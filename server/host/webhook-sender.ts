@@ -1,6 +1,8 @@
-import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { WebhookSender } from "../domain/webhook-delivery.ts";
+
+/** By an import Node would read all of undici (listeners.ts). */
+const { request: httpRequest } = process.getBuiltinModule("node:http");
 
 /** POST by Node's own client, which follows no redirects; a connection for each, so that none idles. The answer's body is not read. */
 export const webhookSender: WebhookSender = {

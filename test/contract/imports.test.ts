@@ -25,7 +25,7 @@ const belongsTo: readonly { name: RegExp; rooms: readonly string[] }[] = [
 
 /** What a source text imports, re-exports or loads, type imports included. */
 function importsOf(source: string): string[] {
-  const statement = /^\s*(?:import|export)\b[^;"]*?\bfrom\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+  const statement = /^\s*(?:import|export)\b[^;"]*?\bfrom\s*"([^"]+)"|^\s*import\s*"([^"]+)"|\b(?:import|getBuiltinModule)\(\s*"([^"]+)"/gm;
   return [...source.matchAll(statement)].map((match) => match[1] ?? match[2] ?? match[3] ?? "");
 }
 
@@ -62,6 +62,14 @@ describe("imports point one way", () => {
   test.each(files.sort())("%s", (file) => {
     expect(violations(file, readFileSync(join(server, file), "utf8"))).toEqual([]);
   });
+});
+
+test("no file of the server makes Node read undici, as an import of node:http that is not one of types does", () => {
+  const sources = readdirSync(server, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => join(entry.parentPath, entry.name));
+  const importing = sources.filter((path) => /^import (?!type )[^;"]*from "node:http"/m.test(readFileSync(path, "utf8")));
+  expect(importing).toEqual([]);
 });
 
 /** The client and its command are built on the API alone: nothing of theirs comes from the server, and the client's core runs in a browser. */
@@ -144,6 +152,7 @@ describe("the rule itself", () => {
     ["store/roots.ts", 'import "../main.ts";'],
     ["supervisor/launcher.ts", 'import { execa } from "execa";'],
     ["host/roots.ts", 'import type { FastifyInstance } from "fastify";'],
+    ["domain/roots.ts", 'const { request } = process.getBuiltinModule("node:http");'],
     ["host/roots.ts", 'import { x } from "../../script/openapi.ts";'],
   ])("refuses in %s: %s", (file, source) => {
     expect(violations(file, source)).toHaveLength(1);

@@ -1,15 +1,10 @@
-import { useEffect, useState } from "preact/hooks";
 import type { api } from "../../../../client/browser.ts";
 import { Chart } from "../../components/chart.tsx";
 import { ErrorBox } from "../../components/states.tsx";
 import { formatBytes, formatNumber } from "../../format.ts";
-import { noticeFailure, session } from "../../session.ts";
+import { useSamples } from "../../samples.ts";
 
 type Stats = api.Operations["getSandboxStats"]["reply"];
-
-const everyMilliseconds = 2_000;
-/** Four minutes. */
-const mostSamples = 120;
 
 interface Sample {
   seconds: number;
@@ -25,32 +20,15 @@ const rates = (samples: readonly Sample[], counter: (usage: Sample["usage"]) => 
     return Math.max(0, (now - then) / (seconds - before.seconds));
   });
 
-/** What it uses, as it does. Asked for every two seconds while somebody looks; a long stream would take a connection of the few that a browser has. */
+/** What it uses, as it does. */
 export const StatsCharts = ({ id }: { id: string }) => {
-  const [samples, setSamples] = useState<readonly Sample[]>([]);
-  const [error, setError] = useState<unknown>(null);
-  useEffect(() => {
-    const left = new AbortController();
-    const look = async (): Promise<void> => {
-      if (document.hidden) return;
-      try {
-        const { time, usage } = await session.value.call("getSandboxStats", { path: { sandbox: id }, query: {} }, { signal: left.signal });
-        if (left.signal.aborted) return;
-        setError(null);
-        if (usage !== null) setSamples((before) => [...before, { seconds: Date.parse(time) / 1_000, usage }].slice(-mostSamples));
-      } catch (reason) {
-        if (left.signal.aborted) return;
-        noticeFailure(reason);
-        setError(reason);
-      }
-    };
-    void look();
-    const timer = setInterval(look, everyMilliseconds);
-    return () => {
-      clearInterval(timer);
-      left.abort();
-    };
-  }, [id]);
+  const { samples, error } = useSamples<Sample>(
+    async (client, signal) => {
+      const { time, usage } = await client.call("getSandboxStats", { path: { sandbox: id }, query: {} }, { signal });
+      return usage === null ? null : { seconds: Date.parse(time) / 1_000, usage };
+    },
+    [id],
+  );
 
   const times = samples.map(({ seconds }) => seconds);
   const last = samples.at(-1)?.usage;
