@@ -253,7 +253,7 @@ export interface Launcher {
   facts(): Promise<LauncherFacts>;
   /** The facts of the last answer; null before the first one. */
   lastFacts(): LauncherFacts | null;
-  /** @throws DomainError `launch-failed` (members layer, errno), `command-not-found`, `launcher-unavailable`, ... */
+  /** @throws DomainError `launch-failed`, `host-exhausted` (both: members layer, errno), `command-not-found`, `launcher-unavailable`, ... */
   launch(order: LaunchOrder): Promise<Instance>;
   /**
    * Removes what is left of an instance without its supervisor.

@@ -64,8 +64,13 @@ it.each(launches)("a launch in which %s answers %s", { timeout: 60_000 }, async 
   const rule = `${call}:error=${error}:when=1`;
   const { result, injected } = await injecting(launcher, rule, () => host.request("POST", "/v1/sandboxes?start=true", { name: "box" }));
   expect(injected).toBeGreaterThan(0);
-  const problem = expectProblem(result, 500);
-  expect([problem.code, problem.detail]).toEqual(["launch-failed", expect.stringMatching(/could not be applied: .+: .+/)]);
+  const isPassing = ["EAGAIN", "EMFILE", "ENOMEM"].includes(error);
+  const problem = expectProblem(result, isPassing ? 503 : 500);
+  expect(result.headers["retry-after"]).toBe(isPassing ? "1" : undefined);
+  expect([problem.code, problem.detail]).toEqual([
+    isPassing ? "host-exhausted" : "launch-failed",
+    expect.stringMatching(/could not be applied: .+: .+/),
+  ]);
   expect(layers).toContain(problem["layer"]);
   expect((await host.request("GET", "/v1/sandboxes")).body.items).toEqual([]);
   await nothingLeft();
