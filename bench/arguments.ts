@@ -4,7 +4,7 @@ import { type ContestantName, contestantNames } from "./contestant.ts";
 /** What is measured in sandboxes that run, and by runs (inside.ts). */
 export const raceNames = ["exec", "output", "files", "runs"] as const;
 export type RaceName = (typeof raceNames)[number];
-export const measureNames = ["launch", "cycles", ...raceNames, "event-loop", "footprint", "crowd"] as const;
+export const measureNames = ["launch", "cycles", "layers", ...raceNames, "event-loop", "footprint", "crowd"] as const;
 export type MeasureName = (typeof measureNames)[number];
 
 export interface Arguments {

@@ -10,6 +10,7 @@ import { type EventLoop, measureEventLoop } from "./event-loop.ts";
 import { type Footprint, measureFootprint } from "./footprint.ts";
 import { describeHost } from "./host.ts";
 import { measureInside } from "./inside.ts";
+import { type Layers, measureLayers } from "./layers.ts";
 import { buildNative, makeTree, openFloor } from "./native.ts";
 import { fetchPeers } from "./packages.ts";
 import { openBwrap, openOciRuntime, openUnshare } from "./peers.ts";
@@ -92,6 +93,9 @@ const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
     if (options.measures.has("cycles")) await runRounds(opened, "cycles", options.quick ? 1 : 5, results);
     notes.push(...(await race.run()));
   }
+  const layers: Layers | null = options.measures.has("layers")
+    ? await alone("layers", notes, (own) => measureLayers(options.quick ? 3 : 20, own))
+    : null;
   const races: Map<RaceName, RaceResult> | null = inside
     ? await alone("commands, output, files and runs", notes, (own) => measureInside(options, tree, notes, own))
     : null;
@@ -109,6 +113,7 @@ const measure = async (options: Arguments, undo: Undo): Promise<Measured> => {
     results,
     disk,
     what: new Map(opened.map(({ name, what }) => [name, what])),
+    layers,
     races: races ?? new Map(),
     eventLoop,
     footprint,

@@ -4,10 +4,11 @@ import type { Crowd } from "./crowd.ts";
 import type { EventLoop } from "./event-loop.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Host } from "./host.ts";
+import type { Layers } from "./layers.ts";
 import type { RaceResult } from "./race.ts";
 import { raceTable } from "./race-report.ts";
 import type { Results, Series } from "./rounds.ts";
-import { median, summarize } from "./statistics.ts";
+import { type Interval, median, summarize } from "./statistics.ts";
 import { cyclesPerSecond, margin, type Target } from "./targets.ts";
 
 /** Everything that one run measured. */
@@ -17,6 +18,7 @@ export interface Measured {
   /** Microseconds of one fdatasync. */
   disk: number[];
   what: Map<string, string>;
+  layers: Layers | null;
   races: Map<RaceName, RaceResult>;
   eventLoop: EventLoop | null;
   footprint: Footprint | null;
@@ -90,6 +92,17 @@ const phaseRow = (name: string, series: Series | undefined): string[] => {
   return [row(name, ...cells, phases.map(([phase, time]) => `${phase} ${Math.round(time)}`).join(", "))];
 };
 
+const layerTable = (layers: Layers | null): string[] => {
+  if (layers === null) return ["not measured"];
+  const show = (cost: Interval | string): string[] =>
+    typeof cost === "string"
+      ? ["could not run", cost.replaceAll("|", "/")]
+      : [`${Math.round(cost.median)}`, `${Math.round(cost.low)} to ${Math.round(cost.high)}`];
+  const rows = layers.costs.map(({ layer, cold, warm }) => row(layer, ...show(cold), ...show(warm)));
+  const whole = `A launch takes ${Math.round(layers.cold)} µs cold and ${Math.round(layers.warm)} µs warm in these phases; ${layers.launches} were made with each layer and without it.`;
+  return [...table(["layer", "cold µs", "95 %", "warm µs", "95 %"], rows), "", whole];
+};
+
 const eventLoopTable = (eventLoop: EventLoop | null): string[] => {
   if (eventLoop === null) return ["not measured"];
   const rows = eventLoop.routes.map((route) => {
@@ -135,6 +148,7 @@ export const renderReport = (measured: Measured): string => {
     ["Create and start until running", [...launchTable(measured), ...extra]],
     ["Create, run, delete", cycleTable(measured)],
     ["Where the time of a launch goes", phaseTable(measured)],
+    ["What each layer costs", layerTable(measured.layers)],
     ...raceNames.flatMap((name): [string, string[]][] => {
       const result = measured.races.get(name);
       return result === undefined ? [] : [[result.title, raceTable(result)]];

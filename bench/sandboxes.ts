@@ -6,7 +6,7 @@ import { type DaemonOptions, type Report, startDaemon } from "./daemon.ts";
 import type { Undo } from "./undo.ts";
 
 /** Between two launches, so that the launcher finds the time to prepare the next shell. */
-const PAUSE_MS = 20;
+export const PAUSE_MS = 20;
 
 /** Creates and starts a sandbox with a bare, waiting bash; the answer has to say that it runs. */
 export const createStarted = async (connection: Connection, command: readonly string[] = ["/bin/bash"]): Promise<Report> => {

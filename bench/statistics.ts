@@ -17,3 +17,18 @@ export const summarize = (samples: readonly number[]): Summary => ({
   p50: percentile(samples, 0.5),
   p90: percentile(samples, 0.9),
 });
+
+/** A median, and bounds between which the true one lies in 95 of 100 cases. */
+export interface Interval {
+  median: number;
+  low: number;
+  high: number;
+}
+
+/** By order statistics, which suppose nothing of how the samples are spread. */
+export const medianInterval = (samples: readonly number[]): Interval => {
+  const sorted = samples.toSorted((a, b) => a - b);
+  const rank = Math.max(0, Math.floor((sorted.length - 1.96 * Math.sqrt(sorted.length)) / 2));
+  const at = (index: number): number => sorted[index] ?? Number.NaN;
+  return { median: median(samples), low: at(rank), high: at(sorted.length - 1 - rank) };
+};
