@@ -1954,6 +1954,13 @@ export interface Operations {
         /** Of both streams together; 1 MiB by default. Who writes more is killed. */
         outputBytes?: number | undefined;
       } | undefined;
+      seccomp?: "default" | "strict" | {
+        profile?: "default" | "strict" | undefined;
+        /** System calls to allow besides, by name; some never are. */
+        allow?: string[] | undefined;
+        /** System calls to refuse (EPERM), by name; some are needed. */
+        deny?: string[] | undefined;
+      } | undefined;
       /** The command is killed when it has run so long; 60 by default. */
       timeoutSeconds?: number | undefined;
       /** Free texts to find it by. */
@@ -2027,6 +2034,13 @@ export interface Operations {
           openFiles?: number | undefined;
           /** Of both streams together; 1 MiB by default. Who writes more is killed. */
           outputBytes?: number | undefined;
+        } | undefined;
+        seccomp?: "default" | "strict" | {
+          profile?: "default" | "strict" | undefined;
+          /** System calls to allow besides, by name; some never are. */
+          allow?: string[] | undefined;
+          /** System calls to refuse (EPERM), by name; some are needed. */
+          deny?: string[] | undefined;
         } | undefined;
         /** The command is killed when it has run so long; 60 by default. */
         timeoutSeconds?: number | undefined;

@@ -57,7 +57,7 @@ const section = (title: string, name: string, text: string): string =>
 const page = `# The seccomp profiles
 
 Written by \`script/seccomp.ts\` from \`supervisor/seccomp-policy.h\`. Each process of a sandbox is under one filter, chosen by \`seccomp\` in its
-definition: \`"default"\`, \`"strict"\`, or a profile with changes, which need the admin scope:
+definition, or in that of a run: \`"default"\`, \`"strict"\`, or a profile with changes, which need the admin scope:
 
 \`\`\`json
 {"seccomp": {"profile": "default", "allow": ["ptrace"], "deny": ["socket"]}}

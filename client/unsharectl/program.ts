@@ -31,6 +31,7 @@ const withDefinition = (command: Command): Command =>
     .addOption(repeated("-l, --label <key=value>", "a label; may be given again"))
     .addOption(repeated("--share <namespaces>", "namespaces of the host that it shares, as net,ipc; needs the admin scope"))
     .addOption(repeated("--cap <capability>", "a capability that it keeps, as CAP_CHOWN; may be given again"))
+    .option("--seccomp <profile>", "system calls that it may make: default or strict")
     .option("-m, --memory <size>", "limit of memory, as 256m")
     .option("--cpus <number>", "limit of CPUs, as 0.5")
     .option("--pids <number>", "limit of processes and threads")

@@ -1,3 +1,4 @@
+import type { Scope } from "./callers.ts";
 import type { DefinitionInput } from "./definition.ts";
 import { completeDefinition } from "./definitions.ts";
 import { DomainError, type InputFault } from "./errors.ts";
@@ -8,6 +9,8 @@ import type { Content, RunInput } from "./run.ts";
 
 /** How long a run may take where it does not say: seconds. */
 export const defaultTimeoutSeconds = 60;
+/** The scope of a run that was taken: whether its caller may ask for it was decided then, and holds when its turn comes. */
+export const admitted: Scope = "admin";
 /** Output of both streams together where a run does not say. */
 const defaultOutputBytes = 1_048_576;
 /** What the supervisor holds beyond the bound, so that the first bytes are there also when they are read a little late. */
@@ -57,10 +60,11 @@ const faultsOf = ({ stdin, files = {}, collect = [] }: RunInput): InputFault[] =
 
 /**
  * What is to be done for a run, every default filled in, checked for sense.
- * @throws DomainError `invalid-definition`, `unsupported`; faults carry RFC 6901 pointers
+ * @param scope of the caller: what may be asked for depends on it
+ * @throws DomainError `invalid-definition`, `unsupported`, `forbidden`; faults carry RFC 6901 pointers
  */
-export const planOf = (input: RunInput, policy: LimitPolicy): RunPlan => {
-  const { root = "default", command, script, env = {}, cwd = "/", user = {}, labels = {} } = input;
+export const planOf = (input: RunInput, scope: Scope, policy: LimitPolicy): RunPlan => {
+  const { root = "default", command, script, env = {}, cwd = "/", user = {}, labels = {}, seccomp = "default" } = input;
   const outputBytes = input.limits?.outputBytes ?? defaultOutputBytes;
   const timeoutSeconds = input.timeoutSeconds ?? defaultTimeoutSeconds;
   const limits = { ...input.limits, outputBytes };
@@ -77,9 +81,9 @@ export const planOf = (input: RunInput, policy: LimitPolicy): RunPlan => {
   const faults = faultsOf(input);
   if (faults.length > 0)
     throw new DomainError("invalid-definition", faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), { faults });
-  const whole = completeProcess(process, completeDefinition({ root, limits }, "run", "run", policy));
+  const whole = completeProcess(process, completeDefinition({ root, limits, seccomp }, "run", scope, policy));
   return {
-    sandbox: { root, command: whole.command, env, cwd, user: whole.user, limits, labels },
+    sandbox: { root, command: whole.command, env, cwd, user: whole.user, limits, labels, seccomp },
     process,
     user: whole.user,
     stdin: input.stdin === undefined ? null : bytesOf(input.stdin),

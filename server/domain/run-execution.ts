@@ -10,7 +10,7 @@ import type { ProcessExitReport } from "./process-reports.ts";
 import type { Processes } from "./processes.ts";
 import type { RunProblem, RunResult } from "./run.ts";
 import { type RunArchives, RunArchiveWriter } from "./run-archives.ts";
-import type { RunPlan } from "./run-definitions.ts";
+import { admitted, type RunPlan } from "./run-definitions.ts";
 import { place, RunFiles } from "./run-files.ts";
 import { RunOutput } from "./run-output.ts";
 import type { Sandboxes } from "./sandboxes.ts";
@@ -61,7 +61,7 @@ export class RunExecution {
    * @throws DomainError of the launch, of files that cannot be placed, or the signal's reason
    */
   async execute(name: string, owner: string | null, launched: (sandboxId: string) => void): Promise<RunOutcome> {
-    const { id } = await this.#rooms.sandboxes.create({ ...this.#plan.sandbox, name }, "held", "run", owner);
+    const { id } = await this.#rooms.sandboxes.create({ ...this.#plan.sandbox, name }, "held", admitted, owner);
     // Its end ends whatever is being waited for.
     let removal: Promise<void> | null = null;
     const remove = (): Promise<void> => {

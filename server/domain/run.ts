@@ -25,6 +25,7 @@ export interface RunInput {
   cwd?: string;
   user?: { uid?: number; gid?: number };
   limits?: NonNullable<DefinitionInput["limits"]>;
+  seccomp?: NonNullable<DefinitionInput["seccomp"]>;
   timeoutSeconds?: number;
   labels?: Record<string, string>;
 }

@@ -81,6 +81,16 @@ describe("commands in sandboxes", () => {
     // Without -i it has nothing to read, and does not wait for it.
     expect(await u("run", "cat")).toMatchObject({ code: 0, stdout: "" });
     expect((await u("run", "nosuch")).code).toBe(127);
+    const filters = [
+      "--seccomp",
+      "strict",
+      "--",
+      "bash",
+      "-c",
+      "while read key value; do [ $key = Seccomp_filters: ] && echo $value; done </proc/self/status; exec 3<>/dev/udp/127.0.0.1/9",
+    ];
+    expect(await u("run", ...filters)).toMatchObject({ code: 1, stdout: "1\n", stderr: expect.stringContaining("not supported") });
+    expect((await u("run", "--seccomp", "none", "bash")).code).toBe(125);
     expect((await cli.json("ls")).length).toBe(before);
   });
 

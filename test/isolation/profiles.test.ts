@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { until } from "../fixtures/processes.ts";
 import { TokenClient } from "../http/token-client.ts";
 import { statusOf } from "../supervisor/witness.ts";
 import { decide, filterOf } from "./filter.ts";
@@ -106,5 +107,70 @@ describe.skipIf(process.arch !== "x64")("a seccomp profile", () => {
     expect(refused).toMatchObject({ status: 403, body: { code: "forbidden", errors: [{ pointer: "/seccomp" }] } });
     expect((await token.request("POST", "/v1/sandboxes", { root: "probes", name: "own", seccomp: "strict" })).status).toBe(201);
     expect((await token.request("DELETE", "/v1/sandboxes/own")).status).toBe(200);
+  });
+
+  describe("of a run", () => {
+    const send = (input: object) => stage.host.request("POST", "/v1/runs", { root: "probes", ...input });
+    /** A run that sleeps, once its command does: the pid on the host, and how to end it. */
+    const sleeping = async (seccomp: unknown) => {
+      const { status, body } = await send({ command: ["/bin/sleep", "60"], ...(seccomp === undefined ? {} : { seccomp }) });
+      expect(status).toBe(202);
+      const pid = await until(
+        "its command",
+        async () => {
+          const { sandbox } = (await stage.host.request("GET", `/v1/runs/${body.id}`)).body;
+          if (sandbox === null) return false;
+          const { items } = (await stage.host.request("GET", `/v1/sandboxes/${sandbox}/processes`)).body;
+          return items?.find(({ command }: { command: string[] }) => command[0] === "/bin/sleep")?.pid ?? false;
+        },
+        20_000,
+      );
+      return { pid: pid as number, end: () => stage.host.request("DELETE", `/v1/runs/${body.id}`) };
+    };
+
+    it("is the one that a sandbox has by the same name, and default where none is named", async () => {
+      const strict = await stage.sandbox({ name: "closed", seccomp: "strict" });
+      for (const [seccomp, like] of [
+        [undefined, stage.box.process.pid],
+        ["default", stage.box.process.pid],
+        ["strict", strict.process.pid],
+      ] as const) {
+        const run = await sleeping(seccomp);
+        expect([statusOf(run.pid)["Seccomp"], statusOf(run.pid)["NoNewPrivs"]]).toEqual(["2", "1"]);
+        expect(filterOf(run.pid)).toEqual(filterOf(like));
+        await run.end();
+      }
+      expect(filterOf(strict.process.pid)).not.toEqual(filterOf(stage.box.process.pid));
+      await stage.host.request("DELETE", "/v1/sandboxes/closed");
+    });
+
+    it("holds for what it tries: strict lets it have no socket but of AF_UNIX", async () => {
+      const families = async (seccomp: string) => {
+        const command = ["/bin/bash", "-c", "/probes/sockets"];
+        const { body } = await stage.host.request("POST", "/v1/runs?wait=true", { root: "probes", command, seccomp });
+        return (body.stdout.data as string).split("\n").filter((line) => line.startsWith("family ") && line.endsWith("ok")).length;
+      };
+      expect(await families("strict")).toBe(1);
+      expect(await families("default")).toBeGreaterThan(1);
+    });
+
+    it("with changes is an administrator's, alone and in a batch", async () => {
+      const seccomp = { allow: ["ptrace"], deny: ["mkdir", "mkdirat"] };
+      const run = await sleeping(seccomp);
+      expect(["ptrace", "mkdirat", "rmdir"].map((call) => decisionOf(run.pid, call))).toEqual(["allow", "EPERM", "allow"]);
+      await run.end();
+      const token = await TokenClient.make(stage.host.daemon, { name: "submitter", scopes: ["run"] });
+      const input = { command: ["/bin/true"], seccomp };
+      const alone = await token.request("POST", "/v1/runs", { root: "probes", ...input });
+      expect(alone).toMatchObject({ status: 403, body: { code: "forbidden", errors: [{ pointer: "/seccomp" }] } });
+      const batch = { root: "probes", runs: [{ command: ["/bin/true"] }, input] };
+      const together = await token.request("POST", "/v1/runs/batch", batch);
+      expect(together).toMatchObject({ status: 403, body: { code: "forbidden", errors: [{ pointer: "/runs/1/seccomp" }] } });
+      const stricter = await token.request("POST", "/v1/runs?wait=true", { root: "probes", command: ["/bin/true"], seccomp: "strict" });
+      expect(stricter).toMatchObject({ status: 200, body: { exit: { code: 0 } } });
+      const wrong = await send({ command: ["/bin/true"], seccomp: { allow: ["mount"] } });
+      expect(wrong).toMatchObject({ status: 422, body: { code: "invalid-definition", errors: [{ pointer: "/seccomp/allow/0" }] } });
+      expect((await send({ command: ["/bin/true"], seccomp: "none" })).status).toBe(400);
+    });
   });
 });

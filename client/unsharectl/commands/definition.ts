@@ -11,6 +11,7 @@ export interface DefinitionOptions {
   label?: string[];
   share?: string[];
   cap?: string[];
+  seccomp?: string;
   memory?: string;
   cpus?: string;
   pids?: string;
@@ -37,6 +38,7 @@ export const definitionOf = (options: DefinitionOptions, command: readonly strin
   if (options.env) given.env = { ...definition.env, ...pairsOf(options.env, "--env") };
   if (options.label) given.labels = { ...definition.labels, ...pairsOf(options.label, "--label") };
   if (options.cap) given.capabilities = options.cap as NonNullable<Definition["capabilities"]>;
+  if (options.seccomp) given.seccomp = options.seccomp as NonNullable<Definition["seccomp"]>;
   if (options.share) given.namespaces = { ...definition.namespaces, ...sharedOf(options.share) };
   if (options.ttl !== undefined) given.lifetime = { ...definition.lifetime, ttlSeconds: secondsOf(options.ttl) };
   const limits = {

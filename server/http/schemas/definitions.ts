@@ -30,7 +30,7 @@ const Calls = (description: string) =>
   Type.Optional(
     Type.Array(Type.String({ pattern: "^[a-z0-9_]{1,32}$", examples: ["ptrace"] }), { maxItems: mostSeccompChanges, description }),
   );
-const SeccompInputBody = Type.Union([
+export const SeccompInputBody = Type.Union([
   OneOf(seccompProfiles, { description: "`strict`: for computation; no sockets but of AF_UNIX. docs/seccomp.md has the lists." }),
   Type.Object(
     {

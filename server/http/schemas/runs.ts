@@ -6,7 +6,7 @@ import { defaultTimeoutSeconds } from "../../domain/run-definitions.ts";
 import { type RunReport, type RunSummary, runReport, runSummary } from "../../domain/run-reports.ts";
 import type { Run } from "../../domain/runs.ts";
 import { problemOf } from "../problems.ts";
-import { Command, EnvironmentInput, Id } from "./definitions.ts";
+import { Command, EnvironmentInput, Id, SeccompInputBody } from "./definitions.ts";
 import { StartBody } from "./processes.ts";
 import { Labels, Nullable, named, OneOf, Reference, Text, Timestamp } from "./shared.ts";
 
@@ -60,6 +60,7 @@ const members = {
   cwd: Type.Optional(Text({ minLength: 1, maxLength: 4095, description: "Absolute path inside; / by default." })),
   user: Type.Optional(Type.Object({ uid: Type.Optional(Id), gid: Type.Optional(Id) }, { ...strict, description: "0 by default." })),
   limits: Type.Optional(Limits),
+  seccomp: Type.Optional(SeccompInputBody),
   timeoutSeconds: Type.Optional(
     Type.Number({
       minimum: 0.001,
