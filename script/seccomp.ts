@@ -68,6 +68,7 @@ What is refused answers EPERM, what no list names ENOSYS, as a kernel without it
 make: ${namesOf("needed")
   .map((call) => `\`${call}\``)
   .join(" ")}. The file agent, which is no process of the sandbox's own, keeps \`default\`.
+What the kernel gets is disassembled in [golden/filter.txt](../test/isolation/golden/filter.txt), and compared on each run of check 20.
 
 By their arguments: \`socket\` gives AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK with NETLINK_ROUTE (EAFNOSUPPORT, EPROTONOSUPPORT), in \`strict\` AF_UNIX only; \`clone\`
 makes no namespaces; \`ioctl\` is refused TIOCSTI and TIOCLINUX; \`personality\` does not turn address randomisation off; RLIMIT_CORE stays as it is.

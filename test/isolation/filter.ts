@@ -57,3 +57,25 @@ const nameOf = (action: number): string => {
   const found = Object.entries(constants.errno).find(([, number]) => number === (action & 0xffff));
   return found?.[0] ?? `errno ${action & 0xffff}`;
 };
+
+const fields = ["nr", "arch", "ip", "ip+4", ...Array.from({ length: 6 }, (_, index) => [`arg${index}`, `arg${index}+4`]).flat()];
+const jumps: Record<number, string> = { 21: "==", 37: ">", 53: ">=", 69: "&" };
+const hex = (value: number): string => `0x${value.toString(16)}`;
+
+/** The filter for readers: an instruction a line, and where one asks for the number of a call of x86-64 its name. */
+export const disassemble = (filter: Filter, names: ReadonlyMap<number, string>): string => {
+  let loaded = "";
+  const line = ({ code, jt, jf, k }: Instruction, at: number): string => {
+    const to = (distance: number) => String(at + 1 + distance).padStart(4, "0");
+    if (code === 0x20) {
+      loaded = fields[k / 4] ?? `${k}`;
+      return `load ${loaded}`;
+    }
+    if (code === 0x54) return `and ${hex(k)}`;
+    if (code === 0x05) return `goto ${to(k)}`;
+    if (code === 0x06) return `return ${nameOf(k)}`;
+    const name = code === 0x15 && loaded === "nr" ? names.get(k) : undefined;
+    return `if ${jumps[code] ?? code} ${hex(k)} goto ${to(jt)} else ${to(jf)}${name === undefined ? "" : `  ; ${name}`}`;
+  };
+  return filter.map((instruction, at) => `${String(at).padStart(4, "0")} ${line(instruction, at)}\n`).join("");
+};

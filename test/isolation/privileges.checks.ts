@@ -1,12 +1,12 @@
 /** Capabilities and seccomp. */
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { isAlive, until } from "../fixtures/processes.ts";
 import { statusOf, threadsOf } from "../supervisor/witness.ts";
 import { type Check, Unsupported } from "./check.ts";
 import { denials } from "./denials.ts";
-import { decide, filterOf } from "./filter.ts";
+import { decide, disassemble, type Filter, filterOf } from "./filter.ts";
 import type { Outcomes } from "./stage.ts";
 
 const none = "0000000000000000";
@@ -23,6 +23,17 @@ const reviewed = (list = "syscalls"): string[] =>
     .split("\n")
     .filter((line) => /^\d/.test(line))
     .map((line) => line.split(" ")[2] ?? "");
+
+/** The file says what wrote the program: libseccomp, whose versions choose other instructions for the same decisions. */
+const disassembled = (filter: Filter): string => {
+  const list = readFileSync(join(import.meta.dirname, "golden/syscalls.txt"), "utf8").split("\n");
+  const names = list
+    .filter((line) => /^\d/.test(line))
+    .map((line): [number, string] => [Number(line.split(" ")[0]), line.split(" ")[1] ?? ""]);
+  return `# The filter of the profile default, as x86-64 kernels run it, made by libseccomp ${libraryVersion()}.\n${disassemble(filter, new Map(names))}`;
+};
+const disassembly = join(import.meta.dirname, "golden/filter.txt");
+const libraryVersion = (): string => /\.so\.(.+)$/.exec(realpathSync("/usr/lib/x86_64-linux-gnu/libseccomp.so.2"))?.[1] ?? "";
 
 /** Families that may be had; netlink for routes only. */
 const families: Record<string, string> = { "1": "ok", "2": "ok", "10": "ok", "16": "ok" };
@@ -95,7 +106,7 @@ export const privilegesChecks: Check[] = [
   },
   {
     number: 20,
-    title: "the filter that the kernel has is the same for every process, however it was started",
+    title: "the filter that the kernel has is the one in golden/filter.txt, for every process, however it was started",
     red: ["no-seccomp"],
     async run(stage) {
       const main = stage.box.process.pid;
@@ -104,6 +115,10 @@ export const privilegesChecks: Check[] = [
         const filter = filterOf(main);
         expect(filter.length).toBeGreaterThan(100);
         for (const pid of [Number(statusOf(main)["PPid"]), ...started.map((each) => each.pid)]) expect(filterOf(pid)).toEqual(filter);
+        if (process.arch !== "x64") throw new Unsupported("the file is of x86-64");
+        const version = /libseccomp ([\d.]+)\.$/m.exec(readFileSync(disassembly, "utf8"))?.[1];
+        if (version !== libraryVersion()) throw new Unsupported(`the file is of libseccomp ${version}, this is ${libraryVersion()}`);
+        expect(disassembled(filter)).toBe(readFileSync(disassembly, "utf8"));
         return `${filter.length} instructions`;
       } finally {
         for (const { id } of started) await stage.host.request("DELETE", `/v1/sandboxes/box/processes/${id}`);
