@@ -6,6 +6,12 @@
 
 #include "host.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #define FDS_CLOSED_ALWAYS 99u /* with fds-kept those of the program itself; what it was started with has greater numbers */
 
 #ifdef UNSHARED_MUTANTS
@@ -36,4 +42,28 @@ static inline unsigned mutant_isolation(unsigned isolate) {
 #define mutant_isolation(isolate) (isolate)
 
 #endif
+
+/* What a loader in the sandbox's view does: the library that is named there is mapped, to be executed. */
+static inline void mutant_load(const char *list) {
+  char name[256];
+  FILE *file = fopen(list, "re");
+  int library = file && fscanf(file, "%255s", name) == 1 ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+  if (library >= 0 && mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, library, 0) == MAP_FAILED)
+    perror(name);
+  if (library >= 0)
+    close(library);
+  if (file)
+    fclose(file);
+}
+
+/* What asks a program of the sandbox does: it is executed with the rights of who serves there. */
+static inline void mutant_execute(const char *program) {
+  pid_t child = fork();
+  if (child == 0) {
+    execl(program, program, (char *)NULL);
+    _exit(127);
+  }
+  if (child > 0)
+    waitpid(child, NULL, 0);
+}
 #endif

@@ -60,6 +60,8 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
   umask(022);
   if (!mutant("no-keyring"))
     syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+  if (mutant("enter-executes"))
+    mutant_execute("/bin/id");
   spawn_entered(shell, definition);
 }
 
@@ -74,6 +76,8 @@ void shell_serve_files(struct shell *shell, int target, int connection, uint32_t
   if (setns(target, (int)(shell->isolate & NS_BIT(NS_USER) ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS)) < 0 || setgroups(0, NULL) < 0 ||
       setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     _exit(1);
+  if (mutant("agents-load"))
+    mutant_load("/etc/ld.so.preload");
   int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if ((host >= 0 && (fchdir(host) < 0 || chroot(".") < 0)) || credentials_drop(shell->host, &files, &failure) < 0)
     _exit(1);

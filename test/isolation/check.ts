@@ -7,10 +7,8 @@ export interface Check {
   /** As in the battery. */
   number: number;
   title: string;
-  /** Layers without which it is red; the first of them is tried on every run, all on the full one. Empty: see `why`. */
-  red: readonly Mutants[];
-  /** For a check that no mutant can turn red: what else shows that it can fail. */
-  why?: string;
+  /** Layers without which it is red; the first of them is tried on every run, all on the full one. */
+  red: readonly [Mutants, ...Mutants[]];
   /** It takes seconds: the full run tries it with those mutants only that it names. */
   slow?: true;
   /** Gives a figure for the report, or nothing. @throws where something is not isolated; Unsupported where the kernel has not got it */

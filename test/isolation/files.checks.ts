@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -122,15 +122,16 @@ export const filesChecks: Check[] = [
   {
     number: 55,
     title: "those who serve a sandbox load and execute nothing of it: poisoned loader, name services, programs and environment",
-    red: [],
-    why: "the poison is seen to work on a command, and on nobody else",
+    red: ["agents-load", "enter-executes"],
     async run(stage) {
       const evil =
         "cp /probes/calls /evil.so; echo /evil.so > /etc/ld.so.preload; echo 'passwd: evil' > /etc/nsswitch.conf; echo evil > /lib/x86_64-linux-gnu/libnss_evil.so.2";
+      const programs = 'for name in tar sh id; do echo -e "#!/bin/bash\\n: > /executed" > /bin/$name; chmod 755 /bin/$name; done';
       await inside(
         stage,
-        `mkdir -p /etc /lib/x86_64-linux-gnu; ${evil}; for name in tar sh id; do cp /probes/calls /bin/$name; done; dd if=/dev/null of=/large bs=1M seek=1000000 status=none`,
+        `mkdir -p /etc /lib/x86_64-linux-gnu; ${evil}; ${programs}; dd if=/dev/null of=/large bs=1M seek=1000000 status=none`,
       );
+      const executed = `/proc/${stage.box.process.pid}/root/executed`;
       const files = (path: string, rest = "") => filesUrl(stage.box.id, path, rest);
       const env = {
         LD_PRELOAD: "/evil.so",
@@ -143,6 +144,11 @@ export const filesChecks: Check[] = [
       };
       const { body } = await stage.host.request("POST", "/v1/sandboxes/box/processes?wait=true", { command: ["/bin/true"], env });
       expect([body.exit.code, body.output.stderr.data]).toEqual([0, expect.stringContaining("/evil.so")]);
+      // Nobody executed it before a command does.
+      expect(existsSync(executed)).toBe(false);
+      await stage.output("exec", ["/bin/id"]);
+      expect(existsSync(executed)).toBe(true);
+      rmSync(executed);
       // A reader that does not read keeps its agent there to be looked at.
       const reader = httpRequest({ socketPath: stage.host.daemon.socket, path: files("/large"), headers: { host: "localhost" } });
       const reply = new Promise<IncomingMessage>((resolve, reject) => reader.once("response", resolve).once("error", reject).end());
@@ -166,6 +172,7 @@ export const filesChecks: Check[] = [
           }
         }
         expect(titles.join()).toMatch(/files/);
+        expect(existsSync(executed)).toBe(false);
         return `${titles.length} processes`;
       } finally {
         reader.destroy();

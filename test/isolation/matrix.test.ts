@@ -36,9 +36,9 @@ const outcomeOf = async (check: Check): Promise<Result> => {
 /** All single ones, then the pairs that a check names. */
 const columns: Mutants[] = [...new Set<Mutants>([...mutants, ...allChecks.flatMap(({ red }) => red)])];
 
-/** The check that finds it: best one that names it first. */
+/** The check that finds it: best one that names it first, and is quick. */
 const finderOf = (mutant: Mutants): Check | undefined =>
-  allChecks.findLast(({ red }) => red[0] === mutant) ?? allChecks.find(({ red }) => red.includes(mutant));
+  allChecks.findLast(({ red, slow }) => red[0] === mutant && !slow) ?? allChecks.find(({ red }) => red.includes(mutant));
 
 const without = (mutant: Mutants): Promise<void> => stage.without(mutant.split("+") as Mutant[]);
 
@@ -59,8 +59,8 @@ describe("the build for tests", () => {
 });
 
 describe("checks and mutants", () => {
-  it("each check names a mutant, or says what else shows that it can fail; each mutant is named", () => {
-    for (const { number, red, why } of allChecks) expect(red.length > 0 || why !== undefined, `check ${number}`).toBe(true);
+  it("each check names a mutant, and each mutant is named", () => {
+    for (const { number, red } of allChecks) expect(red, `check ${number}`).not.toHaveLength(0);
     expect(columns.filter((mutant) => finderOf(mutant) === undefined)).toEqual([]);
     expect(new Set(allChecks.map(({ number }) => number)).size).toBe(allChecks.length);
   });

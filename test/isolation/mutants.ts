@@ -27,6 +27,8 @@ export const switches = [
   "removal-follows",
   "stdio-sockets",
   "files-host-side",
+  "agents-load",
+  "enter-executes",
   "no-overlay", // the last, as it leaves the root changed for whoever comes after it
 ] as const;
 export type Mutant = (typeof switches)[number];

@@ -33,8 +33,9 @@ export const reportOf = (battery: Record<string, readonly Check[]>, results: Rec
     for (const check of list) {
       const { outcome = "broken", note = "", milliseconds = 0 } = found("none", check) ?? {};
       const red = killed(check).map((name) => `\`${name}\``);
-      const why = red.length > 0 ? red.join(" ") : (check.why ?? "nothing");
-      lines.push(`| ${check.number} | ${check.title} | ${outcome} | ${cell(note)} | ${Math.round(milliseconds)} | ${why} |`);
+      lines.push(
+        `| ${check.number} | ${check.title} | ${outcome} | ${cell(note)} | ${Math.round(milliseconds)} | ${red.join(" ") || "nothing"} |`,
+      );
     }
   }
   lines.push("", "## Mutants", "", "| layer taken away | red checks | not to be told, as nothing started |", "|---|---|---|");
