@@ -45,7 +45,7 @@ export type Call = {
   id?: number | undefined;
   /** When it was answered. */
   time?: string | undefined;
-  /** The id of the token; `unix` for the unix socket; `token` for the token file's. */
+  /** The id of the token; `unix` for the unix socket, or `uid:N` where `--peer-scope` says what users may do; `token` for the token file's. */
   caller?: string | undefined;
   /** The token's name then; over the unix socket `uid` and the number of who connected, `unix` where they had left before that could be asked. */
   callerName?: string | undefined;
@@ -133,7 +133,7 @@ export type Diagram = {
 export type Sandbox = {
   id: string;
   name: string;
-  /** The id of the token that made it; null: the host's administrator. */
+  /** The id of the token that made it, or `uid:N` of a local user (`--peer-scope`); null: the host's administrator. */
   owner: string | null;
   /** Counts changes of the definition; the ETag. */
   generation: number;

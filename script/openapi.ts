@@ -10,7 +10,7 @@ import type { Services } from "../server/http/services.ts";
 import { clientTypes } from "./client-types.ts";
 
 const services = { logger: pino({ level: "silent" }), connectionLimits: new ConnectionLimits(60_000, () => {}) } as unknown as Services;
-const app = await buildApp(services, { fromUnix: new WeakSet(), tokenDigest: Buffer.alloc(32), tcp: null });
+const app = await buildApp(services, { fromUnix: new WeakSet(), peerScopes: null, tokenDigest: Buffer.alloc(32), tcp: null });
 await app.ready();
 const contract = `${JSON.stringify(app.swagger(), null, 2)}\n`;
 await app.close();

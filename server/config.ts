@@ -2,7 +2,9 @@ import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { ConfigError } from "./config-error.ts";
 import { limitBounds, limitNames, type SomeLimits } from "./domain/limits.ts";
+import { peerRules, type WrittenPeerRule } from "./peer-rules.ts";
 
 /** Where TCP is listened to. `host` is a literal address or `localhost`. */
 export interface ListenAddress {
@@ -15,6 +17,8 @@ export interface Config {
   readonly stateDir: string;
   readonly runDir: string;
   readonly socket: string;
+  /** Empty: whoever can connect to the socket is an administrator. */
+  readonly peerScopes: readonly WrittenPeerRule[];
   readonly listen: ListenAddress | null;
   readonly insecureListen: boolean;
   /** Null: TCP is in clear. */
@@ -37,9 +41,6 @@ export interface Config {
 
 export type ConfigRequest = { kind: "run"; config: Config } | { kind: "help" } | { kind: "version" };
 
-/** A setting that cannot be used; the message names the flag and says what it takes. */
-export class ConfigError extends Error {}
-
 interface Setting {
   flag: string;
   value: string;
@@ -53,6 +54,12 @@ const settings: readonly Setting[] = [
   { flag: "state-dir", value: "DIR", fallback: "/var/lib/unshared", text: "stored state: database, roots, sandboxes' files" },
   { flag: "run-dir", value: "DIR", fallback: "/run/unshared", text: "run-time state: sockets" },
   { flag: "socket", value: "PATH", fallback: "", text: "unix socket of the API (default RUN_DIR/unshared.sock)" },
+  {
+    flag: "peer-scope",
+    value: "LIST",
+    fallback: "",
+    text: "what users of the socket may do, as in uid:ann=admin,gid:ci=run:sandboxes=5,uid:990=read:all",
+  },
   { flag: "listen", value: "HOST:PORT", fallback: "127.0.0.1:7070", text: "TCP address of the API, or none" },
   { flag: "tls-cert", value: "FILE", fallback: "", text: "certificate chain of TCP in PEM, read again on SIGHUP" },
   { flag: "tls-key", value: "FILE", fallback: "", text: "its key, which only root and a group can read" },
@@ -205,6 +212,7 @@ export const readConfig = (argv: readonly string[], env: Readonly<Record<string,
       stateDir,
       runDir,
       socket,
+      peerScopes: peerRules(get("peer-scope")),
       insecureListen,
       tls,
       listen: listenAddress(get("listen"), insecureListen || tls !== null),

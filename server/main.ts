@@ -2,7 +2,8 @@
 import { flushCompileCache } from "node:module";
 import { hostname, release } from "node:os";
 import { type Logger, pino } from "pino";
-import { type Config, ConfigError, helpText, readConfig } from "./config.ts";
+import { type Config, helpText, readConfig } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
 import { Alarm } from "./domain/alarm.ts";
 import { Audit } from "./domain/audit.ts";
 import { Diagrams } from "./domain/diagrams.ts";
@@ -15,6 +16,7 @@ import { LiveProcesses } from "./domain/live-processes.ts";
 import { SandboxLogs } from "./domain/logs.ts";
 import { NamespaceIndex } from "./domain/namespaces.ts";
 import { Operations } from "./domain/operations.ts";
+import { PeerScopes } from "./domain/peer-scopes.ts";
 import { logChecks } from "./domain/preflight.ts";
 import { ProcessRecords } from "./domain/process-records.ts";
 import { Processes } from "./domain/processes.ts";
@@ -31,11 +33,12 @@ import { digestOf, Tokens } from "./domain/tokens.ts";
 import { Turns } from "./domain/turns.ts";
 import { Visibility } from "./domain/visibility.ts";
 import { Webhooks } from "./domain/webhooks.ts";
+import { groupId, numberedRules } from "./host/accounts.ts";
 import { ActivationError, activatedSocket } from "./host/activation.ts";
 import { HostCgroupProcesses } from "./host/cgroup-processes.ts";
 import { HostCgroupUsage } from "./host/cgroup-usage.ts";
 import { DaemonInfo } from "./host/daemon-info.ts";
-import { DirectoryError, ensureRunDirectory, ensureStateDirectory, groupId } from "./host/directories.ts";
+import { DirectoryError, ensureRunDirectory, ensureStateDirectory } from "./host/directories.ts";
 import { HostDisks } from "./host/disks.ts";
 import { PrometheusMeasurements } from "./host/measurements.ts";
 import { releaseStartMemory } from "./host/memory.ts";
@@ -88,6 +91,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   ensureRunDirectory(config.runDir, gid);
   const token = ensureToken(config.tokenFile);
   const tls = config.tls && readTls(config.tls);
+  const peerScopes = config.peerScopes.length === 0 ? null : new PeerScopes(numberedRules(config.peerScopes));
 
   const database = new Database(`${config.stateDir}/state.db`);
   const events = new EventStore(database);
@@ -124,7 +128,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     disks: new HostDisks(config.stateDir),
     measurements,
     limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
-    quotas: new SandboxQuotas((id) => tokens.quotasOf(id), store),
+    quotas: new SandboxQuotas((id) => peerScopes?.quotasOf(id) ?? tokens.quotasOf(id), store),
     redefining: new Turns(),
     alarm: new Alarm(),
     records: new ProcessRecords({
@@ -199,7 +203,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     logger.info({ reason }, "a client's connection was cut off");
   });
   const fromUnix: AccessPolicy["fromUnix"] = new WeakSet();
-  const access: AccessPolicy = { fromUnix, tokenDigest: digestOf(token), tcp: null };
+  const access: AccessPolicy = { fromUnix, peerScopes, tokenDigest: digestOf(token), tcp: null };
   const app = await buildApp(
     {
       sandboxes,

@@ -2,6 +2,7 @@
 #include "children.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -33,19 +34,42 @@ static int duplicate_of(const struct peer *peer, int descriptor) {
   return duplicate;
 }
 
-void launcher_tell_peer(struct peer *peer, uint32_t request, int descriptor) {
-  struct ucred found;
+/* A frame has room for so many fields; a process may have 65,536 groups (credentials(7)). */
+enum { MOST_GROUPS_TOLD = 4000 };
+
+/* SO_PEERGROUPS: the supplementary groups that it had when it connected. Answers how many, for the caller to free, or -1. */
+static long groups_of(int socket_fd, gid_t **groups) {
+  socklen_t size = 0;
+  *groups = NULL;
+  if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0)
+    return 0;
+  if (errno != ERANGE || !(*groups = malloc(size)))
+    return -1;
+  if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERGROUPS, *groups, &size) < 0)
+    return -1;
+  return (long)(size / sizeof **groups);
+}
+
+static void tell(struct peer *peer, uint32_t request, const struct ucred *found, const gid_t *groups, long count) {
   struct frame frame;
-  int duplicate = duplicate_of(peer, descriptor);
-  int result = duplicate < 0 ? -1 : credentials_of(duplicate, &found), error = errno;
-  fd_close(&duplicate);
-  if (result < 0) {
-    peer_refuse(peer, request, "failed", strerror(error));
-    return;
-  }
   frame_begin(&frame, CREDENTIALS, request);
-  frame_put(&frame, "uid", "%u", found.uid);
-  frame_put(&frame, "gid", "%u", found.gid);
+  frame_put(&frame, "uid", "%u", found->uid);
+  frame_put(&frame, "gid", "%u", found->gid);
+  for (long i = 0; i < count && i < MOST_GROUPS_TOLD; i++)
+    frame_put(&frame, "group", "%u", groups[i]);
   frame_end(&frame);
   peer_send(peer, &frame);
+}
+
+void launcher_tell_peer(struct peer *peer, uint32_t request, int descriptor) {
+  struct ucred found;
+  gid_t *groups = NULL;
+  int duplicate = duplicate_of(peer, descriptor);
+  long count = duplicate < 0 || credentials_of(duplicate, &found) < 0 ? -1 : groups_of(duplicate, &groups);
+  if (count < 0)
+    peer_refuse(peer, request, "failed", strerror(errno));
+  else
+    tell(peer, request, &found, groups, count);
+  free(groups);
+  fd_close(&duplicate);
 }

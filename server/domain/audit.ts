@@ -7,7 +7,7 @@ import type { Logger, Persistence, SandboxStore } from "./ports.ts";
 export interface Call {
   /** When its answer was made: milliseconds since 1970. */
   time: number;
-  /** Who asked, as far as that is known: `unix`, `token` for the daemon's token file, or the id of a token. */
+  /** Who asked, as far as that is known: `unix`, `token` for the daemon's token file, the id of a token, or `uid:N` of a local user. */
   caller: string;
   callerName: string;
   /** Where from, over TCP. */

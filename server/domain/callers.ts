@@ -8,10 +8,10 @@ export type Scope = (typeof scopes)[number];
 
 export const reaches = (scope: Scope, needed: Scope): boolean => scopes.indexOf(scope) >= scopes.indexOf(needed);
 
-/** Which sandboxes and runs somebody sees: those that this token made, or those with these labels. Null: all. */
+/** Which sandboxes and runs somebody sees: those that this token or local user made, or those with these labels. Null: all. */
 export type View = { owner: string } | { labels: Readonly<Record<string, string>> } | null;
 
-/** What a view is laid on. `owner`: the token that made it; null: the host's own administrator did. */
+/** What a view is laid on. `owner`: the token or local user that made it; null: the host's own administrator did. */
 export interface Owned {
   owner: string | null;
   labels: Readonly<Record<string, string>>;
@@ -41,7 +41,7 @@ export const labelsSeen = (view: View): [string, string][] => (view !== null && 
 
 /** Whoever sent a request. */
 export interface Caller {
-  /** `unix`, `token` for the daemon's token file, or the id of a token: whose idempotency keys and turns in the queue of runs they are. */
+  /** `unix`, `token` for the daemon's token file, the id of a token, or `uid:N` (peer-scopes.ts): whose idempotency keys and turns in the queue of runs they are. */
   id: string;
   /** Of the token; else as the id. */
   name: string;

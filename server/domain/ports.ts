@@ -95,7 +95,7 @@ export interface Schedule {
 export interface SandboxRow {
   id: string;
   name: string;
-  /** The token that made it; null: the host's administrator. */
+  /** The token or local user that made it (callers.ts); null: the host's administrator. */
   owner: string | null;
   rootId: string | null;
   rootName: string | null;
@@ -264,10 +264,19 @@ export interface Launcher {
   remove(id: string): Promise<RemovedFiles>;
 }
 
+/** Who connected to a unix socket, as they were then. `gids` begins with the effective one. */
+export interface Peer {
+  uid: number;
+  gids: number[];
+}
+
 /** Who is at the other end of a unix socket of this process's. */
 export interface Peers {
-  /** By descriptor; null where it cannot be found out soon. The caller makes sure that the descriptor stays open meanwhile. */
-  peerUid(descriptor: number): Promise<number | null>;
+  /**
+   * By descriptor; null where it cannot be found out soon. The caller makes sure that the descriptor stays open meanwhile.
+   * @param patient starts a launcher where none answers
+   */
+  peerOf(descriptor: number, patient: boolean): Promise<Peer | null>;
 }
 
 export type InstanceState = "running" | "ended" | "gone";

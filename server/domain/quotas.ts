@@ -5,8 +5,23 @@ import type { SandboxRow } from "./ports.ts";
 export const sandboxQuotas = ["sandboxes", "running", "memoryBytes", "diskBytes"] as const;
 export type SandboxQuota = (typeof sandboxQuotas)[number];
 
-/** The most that a token may have at a time, by name; what is not named has no bound of the token's. */
-export type Quotas = Partial<Record<SandboxQuota | "roots" | "runs" | "streams" | "requestsPerSecond", number>>;
+export const quotaNames = [...sandboxQuotas, "roots", "runs", "streams", "requestsPerSecond"] as const;
+export type QuotaName = (typeof quotaNames)[number];
+
+/** The least and the most that each may be. All are whole numbers but `requestsPerSecond`. */
+export const quotaBounds: Readonly<Record<QuotaName, readonly [number, number]>> = {
+  sandboxes: [0, 1_000_000],
+  running: [0, 1_000_000],
+  memoryBytes: [0, 2 ** 50],
+  diskBytes: [0, 2 ** 50],
+  roots: [0, 1_000_000],
+  runs: [0, 1_000_000],
+  streams: [0, 100_000],
+  requestsPerSecond: [0.01, 1_000_000],
+};
+
+/** The most that a token, or a local user, may have at a time, by name; what is not named has no bound of theirs. */
+export type Quotas = Partial<Record<QuotaName, number>>;
 
 export interface UsageStore {
   /** Of all sandboxes of this owner but one. What waits to be restarted by the daemon counts as running. Limits that are not set count as nothing. */
@@ -20,7 +35,7 @@ export class SandboxQuotas {
   /** What sandboxes are about to use more of, once the kernel has taken it. */
   readonly #promised = new Map<string, { owner: string; more: Partial<Record<SandboxQuota, number>> }>();
 
-  /** @param quotasOf those of a token; none where it is revoked */
+  /** @param quotasOf those of a token or local user; none of one that is revoked */
   constructor(quotasOf: (owner: string) => Quotas, store: UsageStore) {
     this.#quotasOf = quotasOf;
     this.#store = store;

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** A directory that cannot be trusted or made; the message is for the operator. */
@@ -29,15 +29,6 @@ export const ensureStateDirectory = (path: string): void => {
     );
   }
   for (const part of ["roots", "sandboxes", "run-archives"]) mkdirSync(`${path}/${part}`, { recursive: true, mode: 0o700 });
-};
-
-/** The gid of the group, or null where there is none of that name (group(5)). */
-export const groupId = (name: string): number | null => {
-  const line = readFileSync("/etc/group", "utf8")
-    .split("\n")
-    .find((entry) => entry.startsWith(`${name}:`));
-  const gid = line?.split(":")[2];
-  return gid === undefined ? null : Number(gid);
 };
 
 /** Makes the run directory, 0750, for root and the group alone where there is one. @throws DirectoryError */

@@ -4,8 +4,11 @@ import { isIP } from "node:net";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { administrator, type Caller } from "../domain/callers.ts";
 import { DomainError } from "../domain/errors.ts";
+import type { PeerScopes } from "../domain/peer-scopes.ts";
 import { digestOf, type Tokens } from "../domain/tokens.ts";
+import type { ConnectedPeers } from "./connected-peers.ts";
 import { FailedTokens } from "./failed-tokens.ts";
+import { PeerCallers } from "./peer-callers.ts";
 import { checkScope } from "./scopes.ts";
 import { isTerminalHandshake } from "./terminal-handshake.ts";
 
@@ -22,8 +25,10 @@ declare module "fastify" {
 
 /** Who may do what, and which names this daemon goes by. */
 export interface AccessPolicy {
-  /** Connections that came over the unix socket; access to that is the authority. */
+  /** Connections that came over the unix socket. */
   fromUnix: WeakSet<Socket>;
+  /** What those may do; null: access to the socket is the authority. */
+  peerScopes: PeerScopes | null;
   /** SHA-256 of the token in the daemon's token file. */
   tokenDigest: Buffer;
   /** Host and port of TCP, once it is listened to; by TLS, where it has names of a certificate. */
@@ -90,17 +95,34 @@ const bearerOfHandshake = ({ raw }: FastifyRequest): string | null => {
 
 const bearer = (header: string | undefined): string | null => /^Bearer ([A-Za-z0-9._~+/=-]{1,512})$/i.exec(header ?? "")?.[1] ?? null;
 
-/** Refuses before the body is read: names and origins of others, on TCP whoever has no token, and whose scope does not reach so far. */
-export const authorization = (app: FastifyInstance, policy: AccessPolicy, tokens: Tokens): void => {
+/**
+ * Refuses before the body is read: names and origins of others, on TCP whoever has no token, on the unix socket whom no rule is about where
+ * there are rules, and whose scope does not reach so far.
+ */
+export const authorization = (app: FastifyInstance, policy: AccessPolicy, tokens: Tokens, peers: ConnectedPeers): void => {
   const failed = new FailedTokens();
+  const connected = policy.peerScopes === null ? null : new PeerCallers(policy.peerScopes, peers);
   app.decorateRequest("caller");
   app.addHook("onRequest", (request, _reply, done) => {
-    const unix = policy.fromUnix.has(request.raw.socket);
+    const { socket } = request.raw;
+    const unix = policy.fromUnix.has(socket);
     checkOrigin(policy, request, unix);
-    if (unix) request.caller = administrator("unix");
-    else if (request.routeOptions.config.open !== true) {
-      request.caller = holderOf(policy, tokens, failed, request);
+    const admit = (caller: Caller): void => {
+      request.caller = caller;
       checkScope(request);
+    };
+    if (unix && connected === null) request.caller = administrator("unix");
+    else if (request.routeOptions.config.open !== true) {
+      if (!unix || connected === null) admit(holderOf(policy, tokens, failed, request));
+      else {
+        const known = connected.known(socket);
+        if (known === null)
+          return void connected
+            .find(socket)
+            .then(admit)
+            .then(() => done(), done);
+        admit(known);
+      }
     }
     done();
   });

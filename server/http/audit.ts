@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Audit, Call } from "../domain/audit.ts";
 import type { Caller } from "../domain/callers.ts";
 import type { ErrorCode } from "../domain/errors.ts";
+import type { ConnectedPeers } from "./connected-peers.ts";
 import { pathOf } from "./failures.ts";
-import type { PeerNames } from "./peer-names.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -54,7 +54,7 @@ const callOf = (request: FastifyRequest, answer: Answer, peerName: string | null
  * Records each call that may change something when its answer is made, refusals included, and whether or not the caller is still there
  * to hear it. Who could not say who they are are left to the log: they could push everybody else's calls out of what is kept.
  */
-export const auditCalls = (app: FastifyInstance, audit: Audit, names: PeerNames): void => {
+export const auditCalls = (app: FastifyInstance, audit: Audit, peers: ConnectedPeers): void => {
   app.decorateRequest("problemCode", null);
   app.decorateRequest("sandboxId", null);
   app.decorateRequest("peerName", null);
@@ -63,7 +63,7 @@ export const auditCalls = (app: FastifyInstance, audit: Audit, names: PeerNames)
     if (isKnown(request) && mayChange(request)) {
       if (sandbox !== undefined) request.sandboxId = audit.sandboxOf(sandbox);
       // Found out while the call does its work.
-      if (request.caller.id === "unix") request.peerName = names.of(request.raw.socket);
+      if (request.caller.id === "unix") request.peerName = peers.of(request.raw.socket).then((peer) => peer && `uid ${peer.uid}`);
     }
     done();
   });

@@ -98,6 +98,5 @@ export const requireScopes = (app: FastifyInstance): void => {
 export const checkScope = ({ method, routeOptions: { url }, caller }: FastifyRequest): void => {
   if (url === undefined) return;
   const scope = needed(method, url) ?? "admin";
-  if (!reaches(caller.scope, scope))
-    throw new DomainError("forbidden", `this needs a token with the scope ${scope}, not only ${caller.scope}`);
+  if (!reaches(caller.scope, scope)) throw new DomainError("forbidden", `this needs the scope ${scope}, not only ${caller.scope}`);
 };

@@ -3,12 +3,12 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DomainError } from "../domain/errors.ts";
-import type { Gone, Instance, Launcher, LauncherFacts, LaunchOrder, Logger, Peers } from "../domain/ports.ts";
+import type { Gone, Instance, Launcher, LauncherFacts, LaunchOrder, Logger, Peer, Peers } from "../domain/ports.ts";
 import { Connection, ConnectionLostError, RefusedError, ReplyTimeoutError } from "./connection.ts";
 import { Fields } from "./fields.ts";
 import { launchFailure, launchFields } from "./launch.ts";
 import type { Field, Message, MessageName } from "./protocol.ts";
-import { goneOf, instanceOf, welcomeOf } from "./replies.ts";
+import { goneOf, instanceOf, peerOf, welcomeOf } from "./replies.ts";
 
 export interface LauncherOptions {
   program: string;
@@ -90,11 +90,12 @@ export class LauncherClient implements Launcher, Peers {
     }
   }
 
-  async peerUid(descriptor: number): Promise<number | null> {
-    if (this.#connection?.open !== true) return null;
+  async peerOf(descriptor: number, patient: boolean): Promise<Peer | null> {
+    if (this.#connection?.open !== true && !patient) return null;
     try {
-      const found = await this.#connection.request("PEER", [["descriptor", String(descriptor)]], "CREDENTIALS", peerMilliseconds);
-      return new Fields(found).number("uid");
+      const connection = this.#connection ?? (await this.#connect());
+      const found = await connection.request("PEER", [["descriptor", String(descriptor)]], "CREDENTIALS", peerMilliseconds);
+      return peerOf(found);
     } catch (error) {
       this.#log.debug({ err: error }, "the launcher does not say who connected");
       return null;

@@ -7,6 +7,7 @@ import {
   type NamespaceInodes,
   type NamespaceType,
   namespaceTypes,
+  type Peer,
 } from "../domain/ports.ts";
 import { type ProcessExit, processReasons, type ReportedProcess } from "../domain/process.ts";
 import { Fields } from "./fields.ts";
@@ -137,6 +138,11 @@ export const reportedProcessOf = (line: string): ReportedProcess => {
     maxRssBytes: Number(rss),
   });
   return { id, started, exit };
+};
+
+export const peerOf = (message: Message): Peer => {
+  const fields = new Fields(message);
+  return { uid: fields.number("uid"), gids: [fields.number("gid"), ...fields.repeated("group").map(Number)] };
 };
 
 export const goneOf = (message: Message): Gone => {

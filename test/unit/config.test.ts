@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type Config, ConfigError, helpText, readConfig } from "../../server/config.ts";
+import { type Config, helpText, readConfig } from "../../server/config.ts";
+import { ConfigError } from "../../server/config-error.ts";
 
 const config = (argv: string[], env: Record<string, string> = {}): Config => {
   const request = readConfig(argv, env);
@@ -17,6 +18,18 @@ test("paths follow from the state and run directory", () => {
     defaultRoot: true,
   });
   expect(Object.isFrozen(found)).toBe(true);
+});
+
+test("rules about users of the socket, with what they may have", () => {
+  const own = { seesAll: false, quotas: {} };
+  expect(config([]).peerScopes).toEqual([]);
+  expect(
+    config([], { UNSHARED_PEER_SCOPE: "uid:1000=admin,gid:ci-1=run:sandboxes=5:requestsPerSecond=0.5,uid:a.b_c=read:all" }).peerScopes,
+  ).toEqual([
+    { kind: "uid", name: "1000", scope: "admin", ...own },
+    { kind: "gid", name: "ci-1", scope: "run", seesAll: false, quotas: { sandboxes: 5, requestsPerSecond: 0.5 } },
+    { kind: "uid", name: "a.b_c", scope: "read", seesAll: true, quotas: {} },
+  ]);
 });
 
 test("a flag wins over its environment variable, and that over the default", () => {
@@ -37,6 +50,15 @@ test.each([
   [["--max-limits", "pids=0"], "1 to 4194304"],
   [["--default-limits", "cpus=1e3"], "0.01 to 1024"],
   [["--default-limits", "pids=9", "--max-limits", "pids=8"], "--max-limits"],
+  [["--peer-scope", "1000=run"], "uid:NAME=SCOPE"],
+  [["--peer-scope", "uid:1000=root"], "read, run, admin"],
+  [["--peer-scope", "uid:4294967295=run"], "4294967294"],
+  [["--peer-scope", "uid:1x=run"], "neither a name nor an id"],
+  [["--peer-scope", "gid:ci=run:everything"], "a quota of sandboxes"],
+  [["--peer-scope", "gid:ci=run:sandboxes=-1"], "SCOPE"],
+  [["--peer-scope", "gid:ci=run:sandboxes=1.5"], "0 to 1000000"],
+  [["--peer-scope", "gid:ci=run:requestsPerSecond=0"], "0.01 to"],
+  [["--peer-scope", "uid:5=run,gid:5=run,uid:5=read"], "two rules about uid:5"],
   [["--listen", "example.com:1"], "ADDRESS:PORT"],
   [["--listen", "127.0.0.1:99999"], "65535"],
   [["--listen", "0.0.0.0:7070"], "--insecure-listen"],

@@ -94,7 +94,7 @@ export const operationRoutes =
       const { operation } = request.params;
       const { kind } = operations.get(operation);
       if (kind.startsWith("root.") && !reaches(request.caller.scope, "admin"))
-        throw new DomainError("forbidden", "cancelling what provisions a root needs a token with the scope admin");
+        throw new DomainError("forbidden", "cancelling what provisions a root needs the scope admin");
       return operationBody(await operations.cancel(operation));
     });
   };

@@ -27,7 +27,8 @@ export const AuditLine = named(
       time: Type.Optional({ ...Timestamp, description: "When it was answered." }),
       caller: Type.Optional(
         Type.String({
-          description: "The id of the token; `unix` for the unix socket; `token` for the token file's.",
+          description:
+            "The id of the token; `unix` for the unix socket, or `uid:N` where `--peer-scope` says what users may do; `token` for the token file's.",
         }),
       ),
       callerName: Type.Optional(

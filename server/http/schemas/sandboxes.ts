@@ -50,7 +50,11 @@ export const SandboxReport = named(
     {
       id: Type.String(),
       name: Type.String(),
-      owner: Nullable(Type.String({ description: "The id of the token that made it; null: the host's administrator." })),
+      owner: Nullable(
+        Type.String({
+          description: "The id of the token that made it, or `uid:N` of a local user (`--peer-scope`); null: the host's administrator.",
+        }),
+      ),
       generation: Type.Integer({ description: "Counts changes of the definition; the ETag." }),
       root: Nullable(Type.Object({ id: Type.String(), name: Type.String() })),
       labels: Type.Record(Type.String(), Type.String()),

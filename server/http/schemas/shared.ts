@@ -75,6 +75,7 @@ const everywhere: readonly ErrorCode[] = [
   "too-many-requests",
   "misdirected-request",
   "shutting-down",
+  "launcher-unavailable",
   "storage-failed",
   "host-exhausted",
   "no-space",

@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { type Scope, scopes } from "../../domain/callers.ts";
+import { type QuotaName, quotaBounds } from "../../domain/quotas.ts";
 import type { TokenRow } from "../../domain/tokens.ts";
 import { Labels, Name, Nullable, named, OneOf, Reference, Timestamp } from "./shared.ts";
 
@@ -17,18 +18,19 @@ const Scopes = Type.Array(OneOf(scopes), {
 const selectorText =
   "It sees sandboxes and runs with these labels, whoever made them, and what it makes gets them; {}: all. Without it: those that it made.";
 
-const quota = (maximum: number, description: string) => Type.Optional(Type.Integer({ minimum: 0, maximum, description }));
+const bounds = (name: QuotaName) => ({ minimum: quotaBounds[name][0], maximum: quotaBounds[name][1] });
+const quota = (name: QuotaName, description: string) => Type.Optional(Type.Integer({ ...bounds(name), description }));
 const Quotas = Type.Object(
   {
-    sandboxes: quota(1_000_000, "Sandboxes, whether they run or not, those of runs included."),
-    running: quota(1_000_000, "Sandboxes that run."),
-    memoryBytes: quota(2 ** 50, "Sum of `limits.memoryBytes` of those that run; each must have one then."),
-    diskBytes: quota(2 ** 50, "Sum of `limits.diskBytes` of all; each must have one then."),
-    roots: quota(1_000_000, "Roots that it made and that are there, those that are being provisioned included."),
-    runs: quota(1_000_000, "Runs that wait or are under way."),
-    streams: quota(100_000, "Streams, watches and terminals that are open; 1,000 by default."),
+    sandboxes: quota("sandboxes", "Sandboxes, whether they run or not, those of runs included."),
+    running: quota("running", "Sandboxes that run."),
+    memoryBytes: quota("memoryBytes", "Sum of `limits.memoryBytes` of those that run; each must have one then."),
+    diskBytes: quota("diskBytes", "Sum of `limits.diskBytes` of all; each must have one then."),
+    roots: quota("roots", "Roots that it made and that are there, those that are being provisioned included."),
+    runs: quota("runs", "Runs that wait or are under way."),
+    streams: quota("streams", "Streams, watches and terminals that are open; 1,000 by default."),
     requestsPerSecond: Type.Optional(
-      Type.Number({ minimum: 0.01, maximum: 1_000_000, description: "Requests; after a quiet time twice as many at once." }),
+      Type.Number({ ...bounds("requestsPerSecond"), description: "Requests; after a quiet time twice as many at once." }),
     ),
   },
   { ...strict, description: "The most that it may have at a time. What is not named has no bound but the daemon's." },
