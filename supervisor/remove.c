@@ -1,5 +1,6 @@
-/* The walk holds one descriptor, whatever the depth: it goes down by openat(2) and up by "..". That is sound since
- * nothing that lives has the tree in its view any more, and it is checked: the directory above must be the one that was left. */
+/* The walk goes down by openat(2), and up to directories that it holds open or, where that would be too many, by "..". That is sound since
+ * nothing that lives has the tree in its view any more, and it is checked: the directory above must be the one that was left. One that
+ * stayed open is read on from where it was left, so that many directories in one cost no more than as many files. */
 #include "mutants.h"
 #include "remove.h"
 
@@ -13,25 +14,42 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define OPEN_LEVELS 32
+
 struct level {
   ino_t inode;
-  char *name; /* of the directory that was entered from here */
+  char *name;     /* of the directory that was entered from here */
+  DIR *directory; /* NULL where it was closed for those further down */
 };
 
 struct walk {
-  int directory;
+  DIR *directory;
   dev_t device;
   struct level *levels;
-  size_t depth, capacity;
+  size_t depth, capacity, open_from; /* levels from there on are open */
   struct removed *removed;
 };
 
-static int open_directory(int parent, const char *name) {
-  return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+static DIR *open_directory(int parent, const char *name) {
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  if (fd >= 0 && !directory)
+    close(fd);
+  return directory;
+}
+
+static bool close_farthest(struct walk *walk) {
+  if (walk->open_from == walk->depth)
+    return false;
+  struct level *level = &walk->levels[walk->open_from++];
+  closedir(level->directory);
+  level->directory = NULL;
+  return true;
 }
 
 static int down(struct walk *walk, const char *name) {
   struct stat here, below;
+  DIR *directory;
   if (walk->depth == walk->capacity) {
     size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
     struct level *levels = reallocarray(walk->levels, capacity, sizeof *levels);
@@ -40,36 +58,41 @@ static int down(struct walk *walk, const char *name) {
     walk->levels = levels;
     walk->capacity = capacity;
   }
-  int fd = open_directory(walk->directory, name);
-  if (fd < 0)
+  if (walk->depth - walk->open_from == OPEN_LEVELS)
+    close_farthest(walk);
+  do
+    directory = open_directory(dirfd(walk->directory), name);
+  while (!directory && errno == EMFILE && close_farthest(walk));
+  if (!directory)
     return -1;
   char *kept = strdup(name);
-  if (!kept || fstat(walk->directory, &here) < 0 || fstat(fd, &below) < 0 || below.st_dev != walk->device) {
+  if (!kept || fstat(dirfd(walk->directory), &here) < 0 || fstat(dirfd(directory), &below) < 0 || below.st_dev != walk->device) {
     if (kept)
       errno = EXDEV;
     free(kept);
-    close(fd);
+    closedir(directory);
     return -1;
   }
-  walk->levels[walk->depth++] = (struct level){.inode = here.st_ino, .name = kept};
-  close(walk->directory);
-  walk->directory = fd;
+  walk->levels[walk->depth++] = (struct level){.inode = here.st_ino, .name = kept, .directory = walk->directory};
+  walk->directory = directory;
   return 0;
 }
 
 static int up(struct walk *walk) {
   struct stat above;
   struct level level = walk->levels[--walk->depth];
-  int fd = open_directory(walk->directory, "..");
+  if (walk->open_from > walk->depth)
+    walk->open_from = walk->depth;
+  DIR *directory = level.directory ? level.directory : open_directory(dirfd(walk->directory), "..");
   int result = -1;
-  if (fd >= 0 && fstat(fd, &above) == 0) {
+  if (directory && fstat(dirfd(directory), &above) == 0) {
     errno = EXDEV;
     if (above.st_ino == level.inode && above.st_dev == walk->device)
-      result = unlinkat(fd, level.name, AT_REMOVEDIR);
+      result = unlinkat(dirfd(directory), level.name, AT_REMOVEDIR);
   }
-  if (fd >= 0) {
-    close(walk->directory);
-    walk->directory = fd;
+  if (directory) {
+    closedir(walk->directory);
+    walk->directory = directory;
   }
   free(level.name);
   walk->removed->files += result == 0;
@@ -89,44 +112,23 @@ static void remove_behind(int directory, const char *name) {
 /* Removes what can be removed at once. Answers 1 with the name of a directory to go down into, 0 when it is empty, -1 on error, then with
  * the name of what is in the way. */
 static int empty(struct walk *walk, char name[NAME_MAX + 1]) {
-  int copy = open_directory(walk->directory, ".");
-  DIR *directory = copy < 0 ? NULL : fdopendir(copy);
-  if (!directory) {
-    if (copy >= 0)
-      close(copy);
-    return -1;
-  }
-  int result = 0;
-  for (struct dirent *entry; result == 0 && (errno = 0, entry = readdir(directory));) {
+  int parent = dirfd(walk->directory);
+  for (struct dirent *entry; (errno = 0, entry = readdir(walk->directory));) {
     struct stat status;
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
     memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
-    if (fstatat(walk->directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0) {
-      result = -1;
-      break;
-    }
+    if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+      return -1;
     if (status.st_nlink <= 1 || S_ISDIR(status.st_mode))
       walk->removed->bytes += (uint64_t)status.st_blocks * 512;
-    if (S_ISDIR(status.st_mode)) {
-      if (unlinkat(walk->directory, entry->d_name, AT_REMOVEDIR) == 0) {
-        walk->removed->files++;
-        continue;
-      }
-      result = errno == ENOTEMPTY || errno == EEXIST ? 1 : -1;
-      continue;
-    }
     if (mutant("removal-follows") && S_ISLNK(status.st_mode))
-      remove_behind(walk->directory, entry->d_name);
-    result = unlinkat(walk->directory, entry->d_name, 0);
-    walk->removed->files += result == 0;
+      remove_behind(parent, name);
+    if (unlinkat(parent, name, S_ISDIR(status.st_mode) ? AT_REMOVEDIR : 0) < 0)
+      return S_ISDIR(status.st_mode) && (errno == ENOTEMPTY || errno == EEXIST) ? 1 : -1;
+    walk->removed->files++;
   }
-  if (result == 0 && errno)
-    result = -1;
-  int error = errno;
-  closedir(directory);
-  errno = error;
-  return result;
+  return errno ? -1 : 0;
 }
 
 /* The names come from inside a sandbox. The end of a path tells more than its beginning. */
@@ -148,9 +150,9 @@ int remove_tree(int parent, const char *name, struct removed *removed) {
   struct walk walk = {.removed = removed};
   *removed = (struct removed){0};
   walk.directory = open_directory(parent, name);
-  if (walk.directory < 0)
+  if (!walk.directory)
     return errno == ENOENT ? 0 : -1;
-  int result = fstat(walk.directory, &status);
+  int result = fstat(dirfd(walk.directory), &status);
   walk.device = status.st_dev;
   while (result == 0) {
     int found = empty(&walk, below);
@@ -166,9 +168,13 @@ int remove_tree(int parent, const char *name, struct removed *removed) {
   int error = errno;
   if (result < 0)
     name_left(&walk, name, below);
-  close(walk.directory);
-  while (walk.depth > 0)
-    free(walk.levels[--walk.depth].name);
+  closedir(walk.directory);
+  while (walk.depth > 0) {
+    struct level *level = &walk.levels[--walk.depth];
+    if (level->directory)
+      closedir(level->directory);
+    free(level->name);
+  }
   free(walk.levels);
   errno = error;
   if (result == 0) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,6 +73,35 @@ static void test_wide(void) {
   close(tree);
   CHECK(remove_tree(parent, "tree", &removed) == 0 && !there("tree"), "%s", strerror(errno));
   CHECK(removed.files == 5000 + 600 + 1, "%llu entries", (unsigned long long)removed.files);
+}
+
+/* Deeper than directories are held open, each with others beside the way down; with as many descriptors as that asks for, and with few. */
+static void test_branches(int descriptors) {
+  struct removed removed;
+  struct rlimit before, few = {.rlim_cur = (rlim_t)descriptors};
+  int at = enter(parent, "tree");
+  for (int i = 0; i < 100; i++) {
+    for (int beside = 0; beside < 4; beside++) {
+      char name[2] = {(char)('a' + beside), 0};
+      int below = enter(at, name);
+      put(below, "file");
+      close(below);
+    }
+    int below = enter(at, "way");
+    close(at);
+    at = below;
+  }
+  close(at);
+  NEED(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  few.rlim_max = before.rlim_max;
+  NEED(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  int result = remove_tree(parent, "tree", &removed), error = errno;
+  NEED(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(result == 0 && !there("tree"), "with %d descriptors: %s", descriptors, strerror(error));
+  CHECK(removed.files == 100 * 9 + 1, "%llu entries", (unsigned long long)removed.files);
+  int next = dup(parent);
+  CHECK(next == parent + 1, "all are closed: the next one is %d", next);
+  close(next);
 }
 
 static void test_links(void) {
@@ -174,6 +204,8 @@ int main(void) {
   test_missing();
   test_deep(20000);
   test_wide();
+  test_branches(1024);
+  test_branches(parent + 4);
   test_links();
   test_names();
   test_modes_and_kinds();
