@@ -150,15 +150,17 @@ export class Processes {
       const detail = `the sandbox "${sandbox.name}" is paused, and no process in it ends before it goes on; the sandbox can be killed`;
       throw new DomainError("state-conflict", detail, { members: { state: sandbox.state } });
     }
+    let unanswered: DomainError | null = null;
     try {
       await this.#room.processSupervisors.signal(row.sandboxId, row.id, killSignal, true);
     } catch (error) {
-      // It ended by itself just now.
-      if (!(error instanceof DomainError) || error.code !== "state-conflict") throw error;
+      // It ended by itself just now, or all of its sandbox did, and with it whoever could have been told.
+      if (!(error instanceof DomainError) || !["state-conflict", "launcher-unavailable"].includes(error.code)) throw error;
+      if (error.code === "launcher-unavailable") unanswered = error;
     }
     const now = await this.#finder.ended(row, AbortSignal.timeout(killMilliseconds));
     if (now === null) throw new DomainError("process-not-found", `the process "${process}" is not known any more`);
-    if (now.state === "running") throw new DomainError("deadline-exceeded", "the process was killed and has not ended yet");
+    if (now.state === "running") throw unanswered ?? new DomainError("deadline-exceeded", "the process was killed and has not ended yet");
     return this.#report(now, sandbox);
   }
 

@@ -1,6 +1,6 @@
 /** What becomes of processes when their sandbox, the daemon or their supervisor ends. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { until } from "../fixtures/processes.ts";
+import { isAlive, until } from "../fixtures/processes.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 import { expectProblem } from "../http/expect-problem.ts";
 
@@ -91,5 +91,21 @@ describe("a restart of the daemon", () => {
       pid: null,
     });
     await daemon.request("DELETE", "/v1/sandboxes/lost");
+  });
+});
+
+describe("the end of the supervisor", () => {
+  it("is what a process that was to be killed ends with, too: it is told as lost, and not refused", async () => {
+    const report = await daemon.run({ name: "hung", command: ["sleep", "infinity"] });
+    const path = "/v1/sandboxes/hung/processes";
+    const { body } = await daemon.request("POST", path, { command: ["sleep", "infinity"] });
+    process.kill(report.supervisor.pid, "SIGSTOP");
+    const asked = [daemon.request("DELETE", `${path}/main`), daemon.request("DELETE", `${path}/${body.id}`)];
+    expect(await Promise.race([...asked, new Promise<null>((next) => setTimeout(() => next(null), 300))])).toBe(null);
+    process.kill(report.supervisor.pid, "SIGKILL");
+    for (const reply of await Promise.all(asked)) expect(reply).toMatchObject({ status: 200, body: { state: "lost", pid: null } });
+    expect((await daemon.reaches("hung", "failed", 20_000)).status.reason).toBe("supervisor-lost");
+    for (const pid of [report.process.pid, body.pid]) expect(isAlive(pid)).toBe(false);
+    await daemon.request("DELETE", "/v1/sandboxes/hung");
   });
 });
