@@ -48,4 +48,9 @@ struct host {
  * (proc(5), /proc/PID/cmdline; anybody inside can read that of PID 1), and the short name is set. */
 void process_title(const char *name, const char *detail);
 
+/* The launcher, at its start: gives up what no process of the program ever needs of the host. -1 when that is refused. */
+int privileges_give_up(int last_capability);
+/* A session keyring of its own, empty (session-keyring(7)). */
+void keyring_join(void);
+
 #endif

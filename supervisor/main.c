@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,20 +142,16 @@ int main(int count, char **arguments) {
   argument_area.start = arguments[0];
   argument_area.size = (size_t)(arguments[count - 1] + strlen(arguments[count - 1]) - arguments[0]);
   read_flags(&host, count - 1, arguments + 1);
-  umask(022);
   host.last_capability = last_capability();
+  if (privileges_give_up(host.last_capability) < 0) {
+    perror("unshared-supervisor: privileges that are never needed cannot be given up");
+    return 1;
+  }
   host.sandboxes = open_directory(host.state_dir, "sandboxes", 0700);
   host.sockets = open_directory(host.run_dir, "sandboxes", 0700);
   if (process_namespaces(getpid(), host.ns_inode) < 0) {
     perror("unshared-supervisor: /proc/self/ns");
     return 1;
   }
-  /* Never dumpable: no core of it, and nobody but root looks into it or into the shells forked from it. */
-  struct rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return launcher_run(&host);
 }

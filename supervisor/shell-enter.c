@@ -59,7 +59,7 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   umask(022);
   if (!mutant("no-keyring"))
-    syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+    keyring_join();
   if (mutant("enter-executes"))
     mutant_execute("/bin/id");
   spawn_entered(shell, definition);

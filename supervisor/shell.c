@@ -90,7 +90,7 @@ static void prepare(struct shell *shell) {
     setsid();
   umask(022);
   if (!mutant("no-keyring"))
-    syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL); /* a kernel without keyrings has none to share */
+    keyring_join();
   /* The cgroup namespace's root is the cgroup of its maker, and at clone3(2) that is still the supervisor. */
   if ((shell->isolate & NS_BIT(NS_CGROUP)) && unshare(CLONE_NEWCGROUP) < 0)
     fail(&failure, LAYER_NAMESPACES, "unshare the cgroup namespace"), shell_give_up(shell, &failure);

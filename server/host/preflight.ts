@@ -26,6 +26,8 @@ const neededCapabilities: Readonly<Record<string, bigint>> = {
   CAP_KILL: 5n,
   CAP_SETGID: 6n,
   CAP_SETUID: 7n,
+  CAP_SETPCAP: 8n,
+  CAP_SYS_PTRACE: 19n,
   CAP_SYS_ADMIN: 21n,
 };
 
