@@ -1,7 +1,8 @@
 import type { ErrorCode } from "./errors.ts";
 import { sandboxIdOf } from "./events.ts";
 import { type Journal, type JournalPiece, type JournalQuery, JournalReader } from "./journal.ts";
-import type { Logger, Persistence, SandboxStore } from "./ports.ts";
+import type { Logger, Persistence } from "./ports.ts";
+import type { SandboxStore } from "./sandbox-ports.ts";
 
 /** One call that may change something: who asked for what, and what came of it. Bodies and queries, which may hold secrets, are not part of it. */
 export interface Call {

@@ -1,5 +1,5 @@
+import { type NamespaceInodes, type NamespaceType, namespaceTypes } from "./instance-ports.ts";
 import type { KernelProcess, LiveProcess } from "./live-processes.ts";
-import { type NamespaceInodes, type NamespaceType, namespaceTypes } from "./ports.ts";
 import type { Report } from "./reports.ts";
 import type { RootEntry, RootListing } from "./root-listing.ts";
 

@@ -1,9 +1,9 @@
 import { sees, type View } from "./callers.ts";
 import { type Diagram, diagramOf, type SandboxFacts } from "./diagram.ts";
 import type { LiveProcesses } from "./live-processes.ts";
-import type { SandboxRow } from "./ports.ts";
 import { isCurrent } from "./reports.ts";
 import type { RootListings } from "./root-listing.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { need, reportFor, type SandboxRoom } from "./sandbox-room.ts";
 
 /** Sandboxes whose processes and roots are read, and that are told at all; how many are read at a time. */

@@ -1,5 +1,6 @@
 import { DomainError } from "./errors.ts";
-import type { Instance, LaunchOrder, SandboxRow } from "./ports.ts";
+import type { Instance, LaunchOrder } from "./instance-ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import type { SandboxRoom } from "./sandbox-room.ts";
 
 /** Launches, with the sandbox's disk provided first where it is to have one. @throws DomainError of the launch */

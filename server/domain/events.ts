@@ -1,7 +1,8 @@
 import { type Owners, sees, seesSubject, type View } from "./callers.ts";
 import { isId } from "./ids.ts";
 import { type Journal, type JournalPiece, type JournalQuery, JournalReader } from "./journal.ts";
-import type { Persistence, SandboxStore } from "./ports.ts";
+import type { Persistence } from "./ports.ts";
+import type { SandboxStore } from "./sandbox-ports.ts";
 import { sandboxNotFound } from "./sandbox-room.ts";
 
 /** `time` is in milliseconds since 1970. */

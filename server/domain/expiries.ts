@@ -1,7 +1,7 @@
 import type { Instances } from "./instances.ts";
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
-import type { SandboxRow } from "./ports.ts";
 import type { Removals } from "./removals.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
 

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { capabilityMask } from "./capabilities.ts";
 import { launchOn } from "./disks.ts";
+import type { LaunchOrder } from "./instance-ports.ts";
 import type { Instances } from "./instances.ts";
 import { orderOf } from "./launches.ts";
-import type { LaunchOrder, SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import type { SandboxRoom } from "./sandbox-room.ts";
 import { endUnknown } from "./unknown-instances.ts";
 

@@ -2,7 +2,7 @@ import { DomainError } from "./errors.ts";
 import { FileHolds } from "./file-holds.ts";
 import type { FileAgent, FileAgents } from "./file-ports.ts";
 import { deadlines, maybeAlive } from "./lifecycle.ts";
-import type { SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { need, type SandboxRoom } from "./sandbox-room.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 

@@ -1,4 +1,4 @@
-import type { LauncherFacts } from "./ports.ts";
+import type { LauncherFacts } from "./instance-ports.ts";
 import type { Check } from "./preflight.ts";
 import type { Usage } from "./stats.ts";
 

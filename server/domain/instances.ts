@@ -1,9 +1,10 @@
+import type { Attached, Exit, Gone, SupervisorListener } from "./instance-ports.ts";
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
-import type { Attached, Exit, Gone, SandboxRow, SupervisorListener } from "./ports.ts";
 import type { ProcessExit, ReportedProcess } from "./process.ts";
 import { reconcileLimits } from "./redefinitions.ts";
 import { exitReport } from "./reports.ts";
 import { untilDone } from "./retries.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 import { hold, isHeld, receiptOf } from "./teardowns.ts";
 

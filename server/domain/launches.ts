@@ -3,10 +3,11 @@ import { namespaceSwitches } from "./definition.ts";
 import { environmentOf } from "./definitions.ts";
 import { launchOn } from "./disks.ts";
 import { DomainError } from "./errors.ts";
+import type { LaunchOrder } from "./instance-ports.ts";
 import type { Instances } from "./instances.ts";
 import { liveLimitsOf } from "./limits.ts";
 import { kernelName } from "./namespace-rules.ts";
-import type { LaunchOrder, SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 import { endUnknown } from "./unknown-instances.ts";
 

@@ -1,8 +1,8 @@
 import { DomainError } from "./errors.ts";
 import { expiredBy } from "./expiries.ts";
 import { maybeAlive } from "./lifecycle.ts";
-import type { SandboxRow } from "./ports.ts";
 import type { Report } from "./reports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { need, reportFor, reschedule, type SandboxRoom } from "./sandbox-room.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 import { hasLifetime, timeAfter } from "./schedules.ts";

@@ -1,6 +1,6 @@
 import type { Definition, DefinitionInput } from "./definition.ts";
 import type { InputFault } from "./errors.ts";
-import type { LiveLimits } from "./ports.ts";
+import type { LiveLimits } from "./instance-ports.ts";
 
 export type Limits = Definition["limits"];
 export const limitNames = ["memoryBytes", "cpus", "cpuWeight", "pids", "diskBytes", "openFiles", "outputBytes"] as const;

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "./errors.ts";
-import type { Instance } from "./ports.ts";
+import type { Instance } from "./instance-ports.ts";
 import { type RunReason, runReasons } from "./run.ts";
 
 /** Why a run is over: why its command ended, or that it was cancelled or could not be run. */

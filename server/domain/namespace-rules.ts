@@ -1,6 +1,6 @@
 import { type Definition, type NamespaceSwitch, namespaceSwitches } from "./definition.ts";
 import { DomainError, type InputFault } from "./errors.ts";
-import type { NamespaceType } from "./ports.ts";
+import type { NamespaceType } from "./instance-ports.ts";
 
 /** What the kernel calls it (/proc/PID/ns). */
 export const kernelName: Readonly<Record<NamespaceSwitch, NamespaceType>> = {

@@ -1,14 +1,8 @@
 import { sees, type View } from "./callers.ts";
 import { DomainError } from "./errors.ts";
-import {
-  type NamespaceInodes,
-  type NamespaceType,
-  namespaceTypes,
-  type ProcessFacts,
-  type ProcReader,
-  type SandboxRow,
-  type SandboxStore,
-} from "./ports.ts";
+import { type NamespaceInodes, type NamespaceType, namespaceTypes } from "./instance-ports.ts";
+import type { ProcessFacts, ProcReader } from "./ports.ts";
+import type { SandboxRow, SandboxStore } from "./sandbox-ports.ts";
 
 /** A sandbox that has a namespace. */
 export interface NamespaceOwner {

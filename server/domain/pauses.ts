@@ -1,6 +1,6 @@
 import { DomainError } from "./errors.ts";
 import { lifecycle } from "./lifecycle.ts";
-import type { SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
 
 /** Pauses or resumes, and gives the row as it is then. @throws DomainError `state-conflict`, `pause-failed`, `launcher-unavailable` */

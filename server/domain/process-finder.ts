@@ -1,9 +1,9 @@
 import { DomainError } from "./errors.ts";
 import { maybeAlive } from "./lifecycle.ts";
 import type { LogSource } from "./log-ports.ts";
-import type { SandboxRow } from "./ports.ts";
 import type { ProcessRow, ProcessStore, ProcessSupervisors } from "./process.ts";
 import { mainProcess } from "./process-reports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { need, type SandboxRoom } from "./sandbox-room.ts";
 
 /** A process and its sandbox as they were when they were looked up. */

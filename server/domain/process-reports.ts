@@ -1,6 +1,6 @@
-import type { SandboxRow } from "./ports.ts";
 import type { ProcessDefinition, ProcessRow, ProcessState, StartedProcess } from "./process.ts";
 import { exitReport, isCurrent, isoTime } from "./reports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 
 /** What the API says about a process. Numbers that name it are null unless it is alive. */
 export interface ProcessReport extends ProcessDefinition {

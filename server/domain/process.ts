@@ -1,5 +1,5 @@
 /** A command started in a running sandbox: its types, and what the domain needs for it from the other rooms. */
-import type { Exit } from "./ports.ts";
+import type { Exit } from "./instance-ports.ts";
 
 export const processReasons = ["exited", "signaled", "out-of-memory", "timed-out"] as const;
 

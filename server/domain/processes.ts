@@ -2,7 +2,6 @@ import { environmentOf } from "./definitions.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { OutputSource } from "./output-source.ts";
-import type { SandboxRow } from "./ports.ts";
 import { type ExecOrder, OutputDroppedError, type ProcessFilter, type ProcessInput, type ProcessRow } from "./process.ts";
 import { completeProcess } from "./process-definitions.ts";
 import { ProcessFinder, type ProcessRoom } from "./process-finder.ts";
@@ -10,6 +9,7 @@ import { ProcessInputs } from "./process-input.ts";
 import { ProcessOutputs } from "./process-outputs.ts";
 import { mainProcess, type ProcessReport, processReport } from "./process-reports.ts";
 import { type CollectedOutput, OutputCollector } from "./process-results.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { need } from "./sandbox-room.ts";
 import { signalNumber } from "./signals.ts";
 

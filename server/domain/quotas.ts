@@ -1,5 +1,5 @@
 import { DomainError } from "./errors.ts";
-import type { SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 
 /** What of a token's sandboxes is counted, in the order in which it is told. */
 export const sandboxQuotas = ["sandboxes", "running", "memoryBytes", "diskBytes"] as const;

@@ -1,4 +1,4 @@
-import type { NamespaceType } from "./ports.ts";
+import type { NamespaceType } from "./instance-ports.ts";
 
 /** What a stop or delete removed, counted by those who removed it. */
 export interface Receipt {

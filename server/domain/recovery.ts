@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { RecoveryReport } from "./info.ts";
+import type { Attached, Instance } from "./instance-ports.ts";
 import type { Instances } from "./instances.ts";
 import { deadlines, lifecycle } from "./lifecycle.ts";
-import type { Attached, Instance, SandboxRow } from "./ports.ts";
 import { isoTime } from "./reports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
 import { endUnknown } from "./unknown-instances.ts";

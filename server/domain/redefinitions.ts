@@ -2,9 +2,10 @@ import type { DefinitionInput } from "./definition.ts";
 import { fateOf, refuseUnsupported } from "./definitions.ts";
 import { checkDisk } from "./disks.ts";
 import { DomainError } from "./errors.ts";
+import type { Attached } from "./instance-ports.ts";
 import { maybeAlive } from "./lifecycle.ts";
 import { initFaults, liveLimitsOf } from "./limits.ts";
-import type { Attached, SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { isSame, need, reschedule, type SandboxRoom } from "./sandbox-room.ts";
 import { scheduleRedefined } from "./schedules.ts";
 

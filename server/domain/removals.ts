@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DomainError } from "./errors.ts";
+import type { RemovedFiles } from "./instance-ports.ts";
 import type { Instances } from "./instances.ts";
 import type { Launches } from "./launches.ts";
 import { lifecycle, maybeAlive } from "./lifecycle.ts";
-import type { RemovedFiles, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
 import { untilDone } from "./retries.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
 import { hold, incomplete } from "./teardowns.ts";

@@ -1,7 +1,8 @@
 import type { Definition } from "./definition.ts";
+import { type Exit, type NamespaceInodes, type NamespaceType, namespaceTypes } from "./instance-ports.ts";
 import type { State } from "./lifecycle.ts";
 import { namespaceWarnings } from "./namespace-rules.ts";
-import { type Exit, type NamespaceInodes, type NamespaceType, namespaceTypes, type SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 
 /** One namespace of a running sandbox. */
 export interface NamespaceReport {

@@ -1,4 +1,4 @@
-import type { SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 
 /** Milliseconds before the first restart and the most before any, jitter aside; each one in a row waits twice as long as the one before. */
 const firstMilliseconds = 200;

@@ -1,8 +1,9 @@
 import { DomainError } from "./errors.ts";
 import type { Job, Operation, Operations } from "./operations.ts";
-import type { Persistence, SandboxStore } from "./ports.ts";
+import type { Persistence } from "./ports.ts";
 import type { Report } from "./reports.ts";
 import type { BuildControl, OperationRow } from "./root-ports.ts";
+import type { SandboxStore } from "./sandbox-ports.ts";
 import { sandboxNotFound } from "./sandbox-room.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 

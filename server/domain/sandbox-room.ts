@@ -1,24 +1,14 @@
 import type { Alarm } from "./alarm.ts";
 import { DomainError } from "./errors.ts";
+import type { Launcher, NamespaceInodes, Supervisors } from "./instance-ports.ts";
 import { lifecycle, maybeAlive, type State } from "./lifecycle.ts";
 import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
-import type {
-  Disks,
-  Events,
-  Launcher,
-  Logger,
-  NamespaceInodes,
-  Persistence,
-  RootDirectory,
-  SandboxRow,
-  SandboxStore,
-  Schedule,
-  Supervisors,
-} from "./ports.ts";
+import type { Disks, Events, Logger, Persistence, RootDirectory } from "./ports.ts";
 import type { ProcessRecords } from "./process-records.ts";
 import type { SandboxQuotas } from "./quotas.ts";
 import { isoTime, type Report, reportOf } from "./reports.ts";
+import type { SandboxRow, SandboxStore, Schedule } from "./sandbox-ports.ts";
 import { scheduleAfter } from "./schedules.ts";
 import type { Turns } from "./turns.ts";
 

@@ -1,7 +1,7 @@
 import type { DefinitionInput } from "./definition.ts";
 import { maybeAlive } from "./lifecycle.ts";
-import type { SandboxRow, Schedule } from "./ports.ts";
 import { type RestartDecision, restartAfter } from "./restarts.ts";
+import type { SandboxRow, Schedule } from "./sandbox-ports.ts";
 
 export const unscheduled: Schedule = { expiresAt: null, idleAt: null, restartAt: null, restartCount: 0 };
 

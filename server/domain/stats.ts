@@ -1,5 +1,5 @@
 import { DomainError } from "./errors.ts";
-import type { DiskUse } from "./ports.ts";
+import type { DiskUse } from "./instance-ports.ts";
 import { need, type SandboxRoom } from "./sandbox-room.ts";
 
 /** What a sandbox uses, as its cgroup and its network namespace count it. A part that the kernel does not count here is null. */

@@ -1,7 +1,7 @@
 import type { Instances } from "./instances.ts";
 import type { Launches } from "./launches.ts";
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
-import type { SandboxRow } from "./ports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
 import { incomplete, isHeld } from "./teardowns.ts";
 

@@ -1,8 +1,9 @@
 import { DomainError } from "./errors.ts";
+import type { Gone, Instance } from "./instance-ports.ts";
 import { lifecycle } from "./lifecycle.ts";
-import type { Gone, Instance, SandboxRow } from "./ports.ts";
 import type { Receipt } from "./receipt.ts";
 import { isoTime } from "./reports.ts";
+import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 
 const endedNamespaces = (instance: Instance | null): Receipt["namespaces"] =>

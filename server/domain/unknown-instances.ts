@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Attached, Supervisors } from "./instance-ports.ts";
 import { deadlines } from "./lifecycle.ts";
-import type { Attached, Supervisors } from "./ports.ts";
 
 const pollMilliseconds = 20;
 

@@ -1,8 +1,8 @@
 import { type Owners, ownerOf, sees, seesSubject, type View } from "./callers.ts";
 import { type Operations, operationNotFound } from "./operations.ts";
-import type { SandboxStore } from "./ports.ts";
 import { runNotFound } from "./run.ts";
 import type { Runs } from "./runs.ts";
+import type { SandboxStore } from "./sandbox-ports.ts";
 import { sandboxNotFound } from "./sandbox-room.ts";
 
 /** What somebody who does not see all may name. The rest is refused in the very words for what is not there. */

@@ -3,7 +3,8 @@ import { DomainError } from "./errors.ts";
 import { type StoredEvent, sandboxIdOf } from "./events.ts";
 import { newId } from "./ids.ts";
 import type { Journal } from "./journal.ts";
-import type { Persistence, SandboxStore } from "./ports.ts";
+import type { Persistence } from "./ports.ts";
+import type { SandboxStore } from "./sandbox-ports.ts";
 import { Delivery, type DeliveryRoom } from "./webhook-delivery.ts";
 
 /** Somebody who is sent events. Times are milliseconds since 1970. */

@@ -1,8 +1,9 @@
 import { release } from "node:os";
 import type { Info, InfoReport, RecoveryReport } from "../domain/info.ts";
-import type { Launcher, SandboxStore } from "../domain/ports.ts";
+import type { Launcher } from "../domain/instance-ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
 import { isoTime } from "../domain/reports.ts";
+import type { SandboxStore } from "../domain/sandbox-ports.ts";
 import { hostLoad } from "./host-load.ts";
 
 export interface DaemonFacts {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { DiskMechanism, DiskState, Disks } from "../domain/ports.ts";
+import type { DiskMechanism } from "../domain/instance-ports.ts";
+import type { DiskState, Disks } from "../domain/ports.ts";
 import type { Check } from "../domain/preflight.ts";
 import { DiskImages, imageCheck } from "./disk-images.ts";
 import { projectQuota } from "./project-quota.ts";

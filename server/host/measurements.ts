@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ErrorCode } from "../domain/errors.ts";
+import type { Instance, Launcher } from "../domain/instance-ports.ts";
 import { states } from "../domain/lifecycle.ts";
 import {
   type CutReason,
@@ -11,9 +12,9 @@ import {
   type WebhookOutcome,
   webhookOutcomes,
 } from "../domain/measurements.ts";
-import type { Instance, Launcher, SandboxStore } from "../domain/ports.ts";
 import type { OperationStore } from "../domain/root-ports.ts";
 import type { RunStore } from "../domain/run.ts";
+import type { SandboxStore } from "../domain/sandbox-ports.ts";
 
 const launchSeconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5];
 const requestSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];

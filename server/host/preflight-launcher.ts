@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import type { LauncherFacts } from "../domain/ports.ts";
+import type { LauncherFacts } from "../domain/instance-ports.ts";
 import type { Check } from "../domain/preflight.ts";
 
 const ok = (name: string, detail: string): Check => ({ name, status: "ok", detail, cost: null, remedy: null });

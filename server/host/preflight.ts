@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, readFile, statfs } from "node:fs/promises";
-import type { Launcher, LauncherFacts } from "../domain/ports.ts";
-import { namespaceTypes } from "../domain/ports.ts";
+import type { Launcher, LauncherFacts } from "../domain/instance-ports.ts";
+import { namespaceTypes } from "../domain/instance-ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
 import { diskCheck } from "./disks.ts";
 import { launcherChecks } from "./preflight-launcher.ts";

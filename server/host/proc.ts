@@ -1,5 +1,6 @@
 import { readFile, readlink } from "node:fs/promises";
-import { type NamespaceInodes, namespaceTypes, type ProcessFacts, type ProcReader } from "../domain/ports.ts";
+import { type NamespaceInodes, namespaceTypes } from "../domain/instance-ports.ts";
+import type { ProcessFacts, ProcReader } from "../domain/ports.ts";
 import { readBootId } from "./boot.ts";
 
 /** The fields of /proc/PID/stat after the command's name, which may itself hold spaces and parentheses (proc_pid_stat(5)). */

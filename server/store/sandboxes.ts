@@ -1,8 +1,8 @@
 import { labelsSeen, type Owned } from "../domain/callers.ts";
 import { DomainError } from "../domain/errors.ts";
 import type { State } from "../domain/lifecycle.ts";
-import type { SandboxFilter, SandboxRow, SandboxStore } from "../domain/ports.ts";
 import type { UsageStore } from "../domain/quotas.ts";
+import type { SandboxFilter, SandboxRow, SandboxStore } from "../domain/sandbox-ports.ts";
 import type { Database } from "./database.ts";
 
 interface Stored {

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { DomainError } from "../domain/errors.ts";
-import type { LaunchOrder, LiveLimits } from "../domain/ports.ts";
+import type { LaunchOrder, LiveLimits } from "../domain/instance-ports.ts";
 import { type Seccomp, seccompChanges } from "../domain/seccomp.ts";
 import type { RefusedError } from "./connection.ts";
 import type { Field } from "./protocol.ts";

@@ -7,8 +7,8 @@ import {
   type NamespaceInodes,
   type NamespaceType,
   namespaceTypes,
-  type Peer,
-} from "../domain/ports.ts";
+} from "../domain/instance-ports.ts";
+import type { Peer } from "../domain/ports.ts";
 import { type ProcessExit, processReasons, type ReportedProcess } from "../domain/process.ts";
 import { Fields } from "./fields.ts";
 import { type Message, ProtocolError } from "./protocol.ts";

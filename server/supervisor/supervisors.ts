@@ -7,11 +7,11 @@ import type {
   DiskUse,
   InstanceState,
   LiveLimits,
-  Logger,
   RemovedFiles,
   SupervisorListener,
   Supervisors,
-} from "../domain/ports.ts";
+} from "../domain/instance-ports.ts";
+import type { Logger } from "../domain/ports.ts";
 import { Connection, ConnectionLostError, RefusedError } from "./connection.ts";
 import { Fields } from "./fields.ts";
 import { limitFields } from "./launch.ts";

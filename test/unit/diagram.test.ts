@@ -2,8 +2,8 @@
 import { DOMParser, type Element } from "@xmldom/xmldom";
 import { describe, expect, it } from "vitest";
 import { type Diagram, diagramOf, type SandboxFacts } from "../../server/domain/diagram.ts";
+import { type NamespaceInodes, namespaceTypes } from "../../server/domain/instance-ports.ts";
 import type { LiveProcess } from "../../server/domain/live-processes.ts";
-import { type NamespaceInodes, namespaceTypes } from "../../server/domain/ports.ts";
 import type { Report } from "../../server/domain/reports.ts";
 import { mermaidOf } from "../../server/http/diagram/mermaid.ts";
 import { svgOf } from "../../server/http/diagram/svg.ts";

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { LiveLimits } from "../../server/domain/instance-ports.ts";
 import { liveLimitsOf } from "../../server/domain/limits.ts";
-import type { LiveLimits } from "../../server/domain/ports.ts";
 import { reconcileLimits, redefine } from "../../server/domain/redefinitions.ts";
 import { Sandboxes } from "../../server/domain/sandboxes.ts";
 import { makeRoom } from "../fixtures/sandbox-room.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { completeDefinition } from "../../server/domain/definitions.ts";
 import { LimitPolicy } from "../../server/domain/limits.ts";
-import type { SandboxRow } from "../../server/domain/ports.ts";
 import { backoffMilliseconds, restartAfter, stableMilliseconds } from "../../server/domain/restarts.ts";
+import type { SandboxRow } from "../../server/domain/sandbox-ports.ts";
 import { unscheduled } from "../../server/domain/schedules.ts";
 import { exited } from "../fixtures/sandbox-room.ts";
 

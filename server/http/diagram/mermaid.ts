@@ -1,5 +1,5 @@
 import type { Diagram, DiagramProcess, DiagramSandbox } from "../../domain/diagram.ts";
-import { namespaceTypes } from "../../domain/ports.ts";
+import { namespaceTypes } from "../../domain/instance-ports.ts";
 import { commandText, counted, shortened, visible } from "./text.ts";
 
 /** Beyond so many sandboxes each is one node. */

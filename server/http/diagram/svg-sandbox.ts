@@ -1,5 +1,5 @@
 import type { DiagramNamespace, DiagramProcess, DiagramSandbox } from "../../domain/diagram.ts";
-import { namespaceTypes } from "../../domain/ports.ts";
+import { namespaceTypes } from "../../domain/instance-ports.ts";
 import { type Block, box, chip, chipHeight, group, monoWidth, sansWidth, textAt } from "./svg-elements.ts";
 import { commandText, counted, shortened, visible } from "./text.ts";
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from "@fastify/type-provider-typebox";
 import { Type } from "typebox";
-import { namespaceTypes } from "../../domain/ports.ts";
+import { namespaceTypes } from "../../domain/instance-ports.ts";
 import { exampleReport } from "../schemas/sandbox-examples.ts";
 import { NamespaceMap, SandboxPath } from "../schemas/sandboxes.ts";
 import { Nullable, OneOf, problemResponses } from "../schemas/shared.ts";

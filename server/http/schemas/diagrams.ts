@@ -1,5 +1,5 @@
 import { Type } from "typebox";
-import { namespaceTypes } from "../../domain/ports.ts";
+import { namespaceTypes } from "../../domain/instance-ports.ts";
 import { exampleReport } from "./sandbox-examples.ts";
 import { Nullable, named, OneOf, Timestamp } from "./shared.ts";
 

@@ -1,4 +1,4 @@
-import { type NamespaceType, namespaceTypes } from "../../domain/ports.ts";
+import { type NamespaceType, namespaceTypes } from "../../domain/instance-ports.ts";
 
 const hostInodes: Record<NamespaceType, number> = {
   mnt: 4026531841,

@@ -1,6 +1,6 @@
 import { Type } from "typebox";
+import { namespaceTypes } from "../../domain/instance-ports.ts";
 import { states } from "../../domain/lifecycle.ts";
-import { namespaceTypes } from "../../domain/ports.ts";
 import { Definition, DefinitionInputBody } from "./definitions.ts";
 import { exampleReceipt, exampleReport } from "./sandbox-examples.ts";
 import { Labels, Name, Nullable, named, OneOf, Reference, Timestamp } from "./shared.ts";
