@@ -1,6 +1,6 @@
 /**
  * What the domain needs from the other rooms, in its own words. The store, the hatch (supervisor/) and the toolshed (host/)
- * implement these; `main.ts` joins them. Those of one noun are in files of its own (`*-ports.ts`). Times are milliseconds since 1970 unless the name
+ * implement these; `rooms.ts` joins them. Those of one noun are in files of its own (`*-ports.ts`). Times are milliseconds since 1970 unless the name
  * says otherwise.
  */
 

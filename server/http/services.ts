@@ -25,7 +25,7 @@ import type { Webhooks } from "../domain/webhooks.ts";
 import type { ArchiveLimits } from "./archive-limits.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
 
-/** What the routes call. Each room of routes takes what it needs from here; `main.ts` fills it. */
+/** What the routes call. Each room of routes takes what it needs from here; `rooms.ts` fills it. */
 export interface Services {
   sandboxes: Sandboxes;
   sandboxOperations: SandboxOperations;

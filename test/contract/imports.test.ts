@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 
 const server = fileURLToPath(new URL("../../server", import.meta.url));
 
-/** The rooms that a file of each room may import from; main.ts, which belongs to none, knows all. */
+/** The rooms that a file of each room may import from; rooms.ts and main.ts, which belong to none, know all. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   http: ["http", "domain"],
   domain: ["domain"],
