@@ -2,14 +2,16 @@
 #include "mutants.h"
 
 #include <errno.h>
-
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FDS_LIMIT 2
+#define SIGNAL_LAST 64
+#define FIGURE_LIMIT UINT64_C(999999999999999) /* of a last word: 31 years, or a petabyte */
 
 union fds_space {
   struct cmsghdr align;
@@ -22,9 +24,17 @@ void fd_close(int *fd) {
   *fd = -1;
 }
 
+void fd_discard(int *fd) {
+  struct linger none = {.l_onoff = 1}; /* and no time: what is left to be sent is dropped */
+  if (*fd >= 0)
+    setsockopt(*fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  fd_close(fd);
+}
+
 void channel_close(struct channel *side) {
   fd_close(&side->notes);
   fd_close(&side->failures);
+  fd_close(&side->last);
   fd_close(&side->input);
   fd_close(&side->output);
   fd_close(&side->errors);
@@ -36,11 +46,11 @@ static int open_stream(int ends[2]) {
 }
 
 int channel_open(struct channel *supervisor, struct channel *shell) {
-  int notes[2] = {-1, -1}, failures[2] = {-1, -1}, input[2] = {-1, -1}, output[2] = {-1, -1}, errors[2] = {-1, -1};
-  bool opened = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) == 0 && pipe2(failures, O_CLOEXEC) == 0 &&
-                open_stream(input) == 0 && open_stream(output) == 0 && open_stream(errors) == 0;
-  *supervisor = (struct channel){.notes = notes[0], .failures = failures[0], .input = input[1], .output = output[0], .errors = errors[0]};
-  *shell = (struct channel){.notes = notes[1], .failures = failures[1], .input = input[0], .output = output[1], .errors = errors[1]};
+  int notes[2] = {-1, -1}, failures[2] = {-1, -1}, last[2] = {-1, -1}, input[2] = {-1, -1}, output[2] = {-1, -1}, errors[2] = {-1, -1};
+  bool opened = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, notes) == 0 && pipe2(failures, O_CLOEXEC | O_NONBLOCK) == 0 &&
+                pipe2(last, O_CLOEXEC | O_NONBLOCK) == 0 && open_stream(input) == 0 && open_stream(output) == 0 && open_stream(errors) == 0;
+  *supervisor = (struct channel){.notes = notes[0], .failures = failures[0], .last = last[0], .input = input[1], .output = output[0], .errors = errors[0]};
+  *shell = (struct channel){.notes = notes[1], .failures = failures[1], .last = last[1], .input = input[0], .output = output[1], .errors = errors[1]};
   if (opened)
     return 0;
   int error = errno;
@@ -66,12 +76,14 @@ static int send_with(int socket, void *data, size_t length, const int *fds, int 
   return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
-/* The kernel closes what does not fit into the space, so no more than FDS_LIMIT descriptors ever come. */
+/* The kernel closes what does not fit into the space, so no more than FDS_LIMIT descriptors ever come. Answers more than `length` for a longer packet. */
 static ssize_t receive_with(int socket, void *data, size_t length, int fds[FDS_LIMIT], int *count, int flags) {
   struct iovec part = {.iov_base = data, .iov_len = length};
   union fds_space control;
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
   ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
+  if (received >= 0 && (message.msg_flags & MSG_TRUNC))
+    received = (ssize_t)length + 1;
   struct cmsghdr *header = received < 0 ? NULL : CMSG_FIRSTHDR(&message);
   *count = 0;
   if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
@@ -90,13 +102,57 @@ int note_receive(int notes, struct note *note, int *fd, int flags) {
   int fds[FDS_LIMIT] = {-1, -1}, count;
   ssize_t received = receive_with(notes, note, sizeof *note, fds, &count, flags);
   *fd = fds[0];
-  fd_close(&fds[1]);
+  int error = received > 0 ? EPROTO : errno;
+  fd_discard(&fds[1]);
   if (received == (ssize_t)sizeof *note)
     return 1;
-  int error = received > 0 ? EPROTO : errno;
-  fd_close(fd);
+  fd_discard(fd);
   errno = error;
   return received == 0 ? 0 : -1;
+}
+
+void notes_close(int *notes) {
+  struct note note;
+  int fd;
+  if (*notes >= 0 && shutdown(*notes, SHUT_RD) == 0) /* nothing is added from here on */
+    while (note_receive(*notes, &note, &fd, MSG_DONTWAIT) == 1 || errno == EPROTO)
+      fd_discard(&fd), errno = 0;
+  fd_close(notes);
+}
+
+/* All or nothing: a write of less than a page is not divided (pipe(7)). */
+static int receive_whole(int pipe, void *data, size_t length) {
+  ssize_t received = read(pipe, data, length);
+  if (received == (ssize_t)length)
+    return 1;
+  if (received > 0)
+    errno = EPROTO;
+  return received == 0 ? 0 : -1;
+}
+
+int failure_receive(int failures, struct failure *failure) {
+  int received = receive_whole(failures, failure, sizeof *failure);
+  failure->message[sizeof failure->message - 1] = 0;
+  failure->guest = failure->guest != 0;
+  return received;
+}
+
+static uint64_t believed(uint64_t figure) {
+  return figure < FIGURE_LIMIT ? figure : FIGURE_LIMIT;
+}
+
+int last_word_receive(int last, struct last_word *word) {
+  int received = receive_whole(last, word, sizeof *word);
+  if (received != 1)
+    return received;
+  if (!WIFEXITED(word->status) && !(WIFSIGNALED(word->status) && WTERMSIG(word->status) <= SIGNAL_LAST)) {
+    errno = EPROTO;
+    return -1;
+  }
+  word->user_us = believed(word->user_us);
+  word->system_us = believed(word->system_us);
+  word->max_rss_bytes = believed(word->max_rss_bytes);
+  return 1;
 }
 
 int word_send(int notes, const int *fds, int count) {

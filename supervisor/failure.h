@@ -14,7 +14,7 @@ enum layer {
 struct failure {
   enum layer layer;
   int error;          /* errno(3) */
-  bool guest;         /* the definition is at fault, not the host */
+  int guest;          /* 1: the definition is at fault, not the host; 0. No bool, as it may come from a process that is not trusted */
   char message[232];
 };
 

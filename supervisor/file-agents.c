@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define AGENTS_LIMIT 32
 
@@ -22,6 +23,13 @@ static unsigned count_agents(const struct supervisor *supervisor) {
   for (const struct agent_child *agent = supervisor->agents; agent; agent = agent->next)
     counted++;
   return counted;
+}
+
+bool file_agents_have(const struct supervisor *supervisor, pid_t pid) {
+  const struct agent_child *agent = supervisor->agents;
+  while (agent && agent->pid != pid)
+    agent = agent->next;
+  return agent;
 }
 
 static void agent_ended(struct watch *watch, uint32_t events) {
@@ -46,7 +54,14 @@ static int fork_agent(struct supervisor *supervisor, struct agent_child *agent, 
   if (agent->pid == 0)
     shell_serve_files(&shell, supervisor->shell.fd, connection, request);
   agent->pidfd = (struct watch){.fd = pidfd, .ready = agent_ended, .owner = agent};
-  return agent->pid < 0 ? -1 : loop_add(&supervisor->loop, &agent->pidfd, EPOLLIN);
+  if (agent->pid < 0)
+    return -1;
+  if (loop_add(&supervisor->loop, &agent->pidfd, EPOLLIN) == 0)
+    return 0;
+  kill(agent->pid, SIGKILL);
+  waitpid(agent->pid, NULL, 0); /* it has hardly begun */
+  close(pidfd);
+  return -1;
 }
 
 void file_agents_start(struct supervisor *supervisor, struct peer *peer, uint32_t request) {

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,31 +14,30 @@ static uint64_t microseconds(struct timeval time) {
   return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
-static void reap(int notes, pid_t command) {
+static void reap(int last, pid_t command) {
   int status;
   struct rusage usage;
   for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) > 0;) {
     if (pid != command)
       continue;
-    struct note note = {
-      .kind = NOTE_ENDED,
+    struct last_word word = {
       .status = status,
       .user_us = microseconds(usage.ru_utime),
       .system_us = microseconds(usage.ru_stime),
       .max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024,
     };
-    if (send(notes, &note, sizeof note, MSG_NOSIGNAL) < 0)
+    if (write(last, &word, sizeof word) < 0)
       _exit(0); /* the supervisor is gone, and the sandbox ends with it */
   }
 }
 
-void init_run(int notes, pid_t command) {
+void init_run(int last, pid_t command) {
   sigset_t all;
   process_title("init", "");
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, NULL);
   for (;;) {
-    reap(notes, command);
+    reap(last, command);
     siginfo_t information;
     int signal_number = sigwaitinfo(&all, &information);
     if (signal_number > 0 && signal_number != SIGCHLD && command > 0)

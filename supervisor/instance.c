@@ -51,10 +51,8 @@ static int await_note(struct instance *instance, struct note *note, int *fd, str
   /* Whatever poll saw: a note may have come, and the pipe ended after it, between its looks at the one and the other. */
   if (note_receive(instance->channel.notes, note, fd, MSG_DONTWAIT) == 1)
     return 0;
-  if (watched[1].revents && read(instance->channel.failures, failure, sizeof *failure) == (ssize_t)sizeof *failure) {
-    failure->message[sizeof failure->message - 1] = 0;
+  if (watched[1].revents && failure_receive(instance->channel.failures, failure) == 1)
     return -1;
-  }
   errno = ECHILD;
   return fail(failure, LAYER_SUPERVISOR, "the shell died");
 }
@@ -257,14 +255,10 @@ static int await_command(struct instance *instance, const struct definition *def
   struct pollfd executed = {.fd = instance->channel.failures, .events = POLLIN};
   int ready = poll(&executed, 1, INSIDE_DEADLINE_MS);
   errno = ready == 0 ? ETIMEDOUT : errno;
-  ssize_t length = ready == 1 ? read(instance->channel.failures, failure, sizeof *failure) : -1;
-  if (length == 0)
+  int received = ready == 1 ? failure_receive(instance->channel.failures, failure) : -1;
+  if (received == 0)
     return 0;
-  if (length == (ssize_t)sizeof *failure) {
-    failure->message[sizeof failure->message - 1] = 0;
-    return -1;
-  }
-  return fail(failure, LAYER_SUPERVISOR, "the command does not start");
+  return received == 1 ? -1 : fail(failure, LAYER_SUPERVISOR, "the command does not start");
 }
 
 /* Without an init the shell itself is the command; the notes it left on its way (phases, terminal) are taken afterwards. */
@@ -315,6 +309,7 @@ int instance_commit(struct instance *instance, struct definition *definition, st
   if (disk_is_quota(&instance->disk) && quota_change(&instance->disk, definition->disk_bytes) < 0)
     return fail(failure, LAYER_DISK, "bound the sandbox's files by project quota");
   phase(instance, "report");
+  notes_close(&instance->channel.notes);
   fd_close(&instance->channel.failures);
   fd_close(&instance->user_ns);
   return 0;

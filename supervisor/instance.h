@@ -74,7 +74,7 @@ int shell_open_terminal(struct shell *shell, const struct definition *definition
 _Noreturn void shell_become_command(struct shell *shell, const struct definition *definition);
 
 /* PID 1: reaps, forwards signals to the command, tells when it ended. */
-_Noreturn void init_run(int notes, pid_t command);
+_Noreturn void init_run(int last, pid_t command);
 
 /* Steps of the shell, in mounts.c and credentials.c. */
 int mounts_prepare(unsigned isolate, struct failure *failure);

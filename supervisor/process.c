@@ -109,10 +109,11 @@ int process_open(struct process *process, struct loop *loop, int input, int outp
   process->read_size = output_bytes / READ_PARTS < output_log_part(log) ? output_bytes / READ_PARTS : output_log_part(log);
   if (terminal)
     input = fcntl(output, F_DUPFD_CLOEXEC, 3);
-  if (watch_fd(process, &process->input_end, input, 0, input_ready) < 0 || watch_fd(process, &process->output, output, EPOLLIN, process_output_ready) < 0 ||
-      watch_fd(process, &process->errors, errors, EPOLLIN, process_output_ready) < 0)
-    return -1;
-  return 0;
+  int failed = terminal && input < 0 ? -1 : 0;
+  failed |= watch_fd(process, &process->input_end, input, 0, input_ready);
+  failed |= watch_fd(process, &process->output, output, EPOLLIN, process_output_ready);
+  failed |= watch_fd(process, &process->errors, errors, EPOLLIN, process_output_ready);
+  return failed;
 }
 
 /* Bounded: a pipe holds at most 1 MiB (pipe(7)), and whoever goes on writing does so after the end. */

@@ -51,7 +51,7 @@ struct process {
   bool dying;     /* it was, when the out-of-memory killer had just killed somebody */
 };
 
-/* Takes over the descriptors (-1: none); they become non-blocking. With `terminal`, `output` is the master. */
+/* Takes over the descriptors (-1: none), also when it fails; they become non-blocking. With `terminal`, `output` is the master. */
 int process_open(struct process *process, struct loop *loop, int input, int output, int errors, bool terminal, size_t output_bytes, struct output_log *log);
 /* The process ended: takes what still lies in the pipes; after that no output comes any more, its end is in the log, and who waits
  * is answered. */

@@ -76,7 +76,7 @@ static void prepare(struct shell *shell) {
   struct failure failure;
   process_title("shell", "");
   /* 0 to 2 stay taken, by /dev/null, so that nothing opened later gets in the way of the command's stdio. */
-  int kept[] = {0, 1, 2, shell->channel.notes, shell->channel.failures, shell->channel.input, shell->channel.output, shell->channel.errors};
+  int kept[] = {0, 1, 2, shell->channel.notes, shell->channel.failures, shell->channel.last, shell->channel.input, shell->channel.output, shell->channel.errors};
   if (cgroup_join(shell->cgroup, &failure) < 0)
     shell_give_up(shell, &failure);
   if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
@@ -201,13 +201,13 @@ _Noreturn void shell_become_command(struct shell *shell, const struct definition
 }
 
 /* The init's stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. `command` -1: it only holds the namespaces. */
-static _Noreturn void rule(int notes, pid_t command) {
+static _Noreturn void rule(int last, pid_t command) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (int fd = 0; fd < 3 && null >= 0; fd++)
     dup2(null, fd);
-  int kept[] = {0, 1, 2, notes};
+  int kept[] = {0, 1, 2, last};
   keep_only(kept, 4);
-  init_run(notes, command);
+  init_run(last, command);
 }
 
 /* clone(2) with CLONE_PIDFD: the descriptor names the command for the supervisor, whatever becomes of its number. */
@@ -220,14 +220,14 @@ static _Noreturn void become_init(struct shell *shell, const struct definition *
   if (command < 0)
     fail(&failure, LAYER_COMMAND, "fork the command"), shell_give_up(shell, &failure);
   /* The command's stdio is its own before it is told of: whoever closes stdin there has closed the last of it. */
-  int kept[] = {0, 1, 2, notes, pidfd, shell->channel.failures};
+  int kept[] = {0, 1, 2, notes, pidfd, shell->channel.failures, shell->channel.last};
   keep_only(kept, sizeof kept / sizeof *kept);
   if (note_send(notes, NOTE_MAIN, pidfd) < 0)
     _exit(0);
   fd_close(&shell->channel.failures); /* from now on the pipe ends when the command executes */
   await_word(shell, none); /* the supervisor knows the command by now, so it may be reaped */
   munmap(shell->order, sizeof *shell->order);
-  rule(notes, command);
+  rule(shell->channel.last, command);
 }
 
 static void commit(struct shell *shell, const struct definition *definition, int lower, int sandbox, struct failure *failure) {
@@ -268,7 +268,7 @@ void shell_run(struct shell *shell) {
   commit(shell, &definition, fds[0], fds[1], &failure);
   if (definition.hold) { /* the failure pipe ends with this, as it does with an exec */
     munmap(shell->order, sizeof *shell->order);
-    rule(shell->channel.notes, -1);
+    rule(shell->channel.last, -1);
   }
   if (definition.init)
     become_init(shell, &definition);

@@ -52,9 +52,9 @@ static int watch_all(struct supervisor *supervisor) {
   struct instance *instance = &supervisor->instance;
   struct channel *channel = &instance->channel;
   struct process *command = &supervisor->main;
-  struct watch *watches[] = {&supervisor->notes, &supervisor->shell, &supervisor->cgroup_events};
+  struct watch *watches[] = {&supervisor->last_word, &supervisor->shell, &supervisor->cgroup_events};
   bool terminal = instance->terminal >= 0;
-  supervisor->notes = (struct watch){.fd = channel->notes, .ready = supervisor_notes_ready, .owner = supervisor};
+  supervisor->last_word = (struct watch){.fd = channel->last, .ready = supervisor_last_word_ready, .owner = supervisor};
   supervisor->shell = (struct watch){.fd = instance->shell_pidfd, .ready = supervisor_shell_ready, .owner = supervisor};
   supervisor->cgroup_events = (struct watch){.fd = cgroup_events(&instance->cgroup), .ready = supervisor_cgroup_ready, .owner = supervisor};
   for (int i = 0; i < 3; i++)

@@ -8,7 +8,7 @@
  *   ended     the exit is known and told. Whatever else lives in the cgroup is being killed.
  *   gone      nothing of the instance is left: processes, mounts, cgroups, id range. RELEASE ends the supervisor.
  *
- * What comes from inside is the note of the init (a fixed-size packet) and output bytes; both are taken as data only. */
+ * What comes from inside is the last word of the init (of a fixed size) and output bytes; both are taken as data only (PROTOCOL.md, "What comes from inside"). */
 #include "supervisor.h"
 
 #include <errno.h>
@@ -122,19 +122,17 @@ static void finish(struct supervisor *supervisor) {
 
 /* ---- what is watched ---- */
 
-/* One note is all that the init has to say: whatever comes, nothing is read after it, so that nobody who took the init over can keep us busy. */
-void supervisor_notes_ready(struct watch *watch, uint32_t events) {
+/* One word is all that the init has to say: whatever comes, nothing is read after it, so that nobody who took the init over can keep us busy. */
+void supervisor_last_word_ready(struct watch *watch, uint32_t events) {
   struct supervisor *supervisor = watch->owner;
-  struct note note;
-  int fd;
-  int received = note_receive(watch->fd, &note, &fd, MSG_DONTWAIT);
+  struct last_word word;
+  int received = last_word_receive(watch->fd, &word);
   bool nothing = received < 0 && errno == EAGAIN;
-  fd_close(&fd);
   if (!nothing || (events & EPOLLHUP))
     loop_close(&supervisor->loop, watch);
-  if (received == 1 && note.kind == NOTE_ENDED) {
-    struct usage usage = {note.user_us, note.system_us, note.max_rss_bytes};
-    main_ended(supervisor, note.status, &usage);
+  if (received == 1) {
+    struct usage usage = {word.user_us, word.system_us, word.max_rss_bytes};
+    main_ended(supervisor, word.status, &usage);
   }
 }
 
@@ -146,8 +144,8 @@ void supervisor_shell_ready(struct watch *watch, uint32_t events) {
   (void)events;
   if (wait4(supervisor->instance.shell, &status, WNOHANG, &usage) <= 0)
     return;
-  while (supervisor->notes.fd >= 0 && supervisor->state == RUNNING) /* its last word may still lie there */
-    supervisor_notes_ready(&supervisor->notes, EPOLLHUP);
+  if (supervisor->last_word.fd >= 0) /* it may still lie there */
+    supervisor_last_word_ready(&supervisor->last_word, EPOLLHUP);
   struct usage used = usage_of(&usage);
   loop_close(&supervisor->loop, watch);
   main_ended(supervisor, supervisor->init ? SIGKILL : status, &used);

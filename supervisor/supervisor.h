@@ -21,7 +21,7 @@ struct supervisor {
   struct process main;             /* the first of the list that its `next` begins */
   struct agent_child *agents;
   struct exec *starting;           /* EXECs whose commands do not execute yet */
-  struct watch notes, shell, cgroup_events;
+  struct watch last_word, shell, cgroup_events;
   struct definition definition;    /* of the launch; its texts are gone, its numbers hold for every EXEC */
   char id[NAME_SIZE], socket_name[NAME_SIZE + 8];
   bool init, frozen;
@@ -42,6 +42,8 @@ void exec_forget_peer(struct supervisor *supervisor, struct peer *peer);
 void exec_end_all(struct supervisor *supervisor);
 /* Kills what is out of time; answers when the next is, 0 for never. */
 uint64_t exec_mind_the_clock(struct supervisor *supervisor, uint64_t now);
+/* Whether the child is one that is known here and reaped in its own turn. */
+bool exec_knows(const struct supervisor *supervisor, pid_t pid);
 /* While the sandbox is being killed: reaps dead children that no request knows of. */
 void exec_reap_strays(struct supervisor *supervisor);
 
@@ -61,6 +63,7 @@ uint64_t processes_mind_the_clock(struct supervisor *supervisor, uint64_t now);
 /* ---- file-agents.c ---- */
 /* Forks a file agent that takes the peer's connection over. */
 void file_agents_start(struct supervisor *supervisor, struct peer *peer, uint32_t request);
+bool file_agents_have(const struct supervisor *supervisor, pid_t pid);
 
 /* ---- report.c: fields of what is told ---- */
 void report_ending(struct frame *frame, const struct supervisor *supervisor);
@@ -103,7 +106,7 @@ void launch_commit(struct supervisor *supervisor, int control);
 void launch_reply(struct supervisor *supervisor, int control);
 
 /* ---- supervisor.c: what is watched while it runs ---- */
-void supervisor_notes_ready(struct watch *watch, uint32_t events);
+void supervisor_last_word_ready(struct watch *watch, uint32_t events);
 void supervisor_shell_ready(struct watch *watch, uint32_t events);
 void supervisor_cgroup_ready(struct watch *watch, uint32_t events);
 

@@ -9,6 +9,16 @@ export type Message = Exclude<AgentFrame, { name: "DATA" }>;
 export const bytesOf = (text: string): Buffer => Buffer.from(text, "latin1");
 const types: readonly string[] = ["file", "directory", "link", "fifo", "socket", "device"];
 
+const maxId = 0xffff_ffff;
+/** Of what a Date holds. */
+const maxMicroseconds = 8.64e18;
+
+/** Whoever is inside dates files as they like, where the filesystem has the room. @throws ProtocolError */
+const timeOf = (text: string): number => {
+  if (!/^-?\d{1,20}$/.test(text)) throw new ProtocolError("an entry with a time that is no number");
+  return Math.min(Math.max(Number(text), -maxMicroseconds), maxMicroseconds);
+};
+
 /** @throws ProtocolError */
 const segmentsOf = (text: string): Segment[] =>
   text === ""
@@ -26,9 +36,14 @@ export const entryOf = ({ fields }: Message): Entry => {
     if (value === undefined) throw new ProtocolError(`an entry without ${key}`);
     return value;
   };
-  const number = (key: string): number => {
-    if (!/^-?\d{1,20}$/.test(text(key))) throw new ProtocolError(`an entry with a ${key} that is no number`);
-    return Number(text(key));
+  const digits = (key: string): string => {
+    if (!/^\d{1,20}$/.test(text(key))) throw new ProtocolError(`an entry with a ${key} that is no number`);
+    return text(key);
+  };
+  const number = (key: string, most: number): number => {
+    const value = Number(digits(key));
+    if (value > most) throw new ProtocolError(`an entry whose ${key} is ${value}`);
+    return value;
   };
   const target = fields.get("target");
   const hardlink = fields.get("hardlink");
@@ -37,13 +52,13 @@ export const entryOf = ({ fields }: Message): Entry => {
   return {
     name: bytesOf(text("path")),
     type: text("type") as EntryType,
-    sizeBytes: number("size"),
-    mode: number("mode"),
-    uid: number("uid"),
-    gid: number("gid"),
-    modifiedMicroseconds: number("mtime-us"),
-    links: number("links"),
-    inode: text("inode"),
+    sizeBytes: number("size", Number.MAX_SAFE_INTEGER),
+    mode: number("mode", 0o7777),
+    uid: number("uid", maxId),
+    gid: number("gid", maxId),
+    modifiedMicroseconds: timeOf(text("mtime-us")),
+    links: number("links", Number.MAX_SAFE_INTEGER),
+    inode: digits("inode"),
     hardlink: hardlink === undefined ? null : bytesOf(hardlink),
     target: target === undefined ? null : bytesOf(target),
     segments: segments === undefined ? null : segmentsOf(segments),

@@ -26,6 +26,8 @@ const names = new Map<number, AgentMessageName>(Object.entries(agentMessages).ma
 
 /** The most bytes that one DATA holds. */
 export const dataBytes = 262_144;
+/** No message of the agent has more. */
+const maxFields = 64;
 
 export type AgentField = readonly [key: string, value: Buffer | string | number];
 
@@ -67,23 +69,31 @@ const fieldsOf = (body: Buffer): ReadonlyMap<string, string> => {
   for (let start = 0; start < body.length; ) {
     const end = body.indexOf(0, start);
     const equals = body.indexOf(61, start);
-    if (end === -1 || equals === -1 || equals > end) throw new ProtocolError("a field of the file agent has no form");
+    if (end === -1 || equals === -1 || equals > end || fields.size === maxFields)
+      throw new ProtocolError("a field of the file agent has no form");
     fields.set(body.toString("latin1", start, equals), body.toString("latin1", equals + 1, end));
     start = end + 1;
   }
   return fields;
 };
 
-/** Takes the bytes of a stream as they come; payloads of DATA are handed on as views of them, never gathered. */
+/**
+ * Takes the bytes of a stream as they come; payloads of DATA are handed on as views of them, never gathered. What an agent claims takes no memory until it
+ * has come, and each byte is copied a few times at most, however they are cut.
+ */
 export class FrameDecoder {
   #pending: Buffer = Buffer.alloc(0);
+  #pendingBytes = 0;
+  /** Bytes of the frame that has begun, or of its head as long as that is not whole. */
+  #needed = 0;
   #request = 0;
   /** Bytes of the present DATA that are still to come. */
   #data = 0;
 
   /** @throws ProtocolError; the decoder is of no use afterwards */
   *push(chunk: Buffer): Generator<AgentFrame> {
-    let data = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    let data = this.#withPending(chunk);
+    if (data === null) return;
     for (;;) {
       if (this.#data > 0) {
         if (data.length === 0) break;
@@ -93,12 +103,14 @@ export class FrameDecoder {
         yield { name: "DATA", request: this.#request, bytes };
         continue;
       }
+      this.#needed = headerBytes;
       if (data.length < headerBytes) break;
       const length = data.readUInt32LE(0);
       const name = names.get(data.readUInt16LE(4));
       if (name === undefined || data.readUInt16LE(6) !== protocolVersion || length > maxBodyBytes)
         throw new ProtocolError("a frame of the file agent has no form");
       this.#request = data.readUInt32LE(8);
+      this.#needed = headerBytes + (name === "DATA" ? 1 : length);
       if (name === "DATA") {
         if (data.length < headerBytes + 1) break;
         if (length < 1 || data[headerBytes] !== 0) throw new ProtocolError("DATA without a payload");
@@ -111,6 +123,23 @@ export class FrameDecoder {
       data = data.subarray(headerBytes + length);
     }
     // A copy, so that a few waiting bytes do not keep a large chunk alive.
-    this.#pending = data.length === 0 ? Buffer.alloc(0) : Buffer.from(data);
+    this.#pending = Buffer.from(data);
+    this.#pendingBytes = data.length;
+  }
+
+  /** Null as long as not enough has come. */
+  #withPending(chunk: Buffer): Buffer | null {
+    if (this.#pendingBytes === 0) return chunk;
+    const bytes = this.#pendingBytes + chunk.length;
+    if (bytes > this.#pending.length) {
+      const grown = Buffer.allocUnsafe(Math.max(bytes, 2 * this.#pending.length));
+      this.#pending.copy(grown, 0, 0, this.#pendingBytes);
+      this.#pending = grown;
+    }
+    chunk.copy(this.#pending, this.#pendingBytes);
+    this.#pendingBytes = bytes;
+    if (bytes < this.#needed) return null;
+    this.#pendingBytes = 0;
+    return this.#pending.subarray(0, bytes);
   }
 }

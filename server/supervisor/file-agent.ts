@@ -2,11 +2,18 @@ import { randomBytes } from "node:crypto";
 import type { Change, Entry, FileAgent, FileChange, Planting, WalkPiece, WriteOptions } from "../domain/file-ports.ts";
 import { changeKinds } from "../domain/file-ports.ts";
 import type { FileAgentConnection } from "./file-agent-connection.ts";
-import { bytesOf, entryOf, type Message, plantedFields } from "./file-agent-entries.ts";
+import { bytesOf, type Message, plantedFields, entryOf as readEntry } from "./file-agent-entries.ts";
 import { fileInterruption, fileRefusal, type InvalidMeans } from "./file-agent-errors.ts";
 import type { AgentField, AgentFrame, AgentMessageName } from "./file-agent-frames.ts";
 import { ProtocolError } from "./protocol.ts";
 
+const entryOf = (message: Message): Entry => {
+  try {
+    return readEntry(message);
+  } catch (error) {
+    throw fileInterruption(error);
+  }
+};
 const bit = (value: boolean): number => (value ? 1 : 0);
 
 /** The requests of supervisor/PROTOCOL.md, "The file agent", on one connection. */
@@ -41,6 +48,7 @@ export class FileAgentClient implements FileAgent {
     for (;;) {
       const message = await this.#expect("ENTRY", "DONE");
       if (message.name === "DONE") return { entries, more: message.fields.get("more") === "1" };
+      if (entries.length === limit) throw fileInterruption(new ProtocolError("a listing longer than it was asked for"));
       entries.push(entryOf(message));
     }
   }
@@ -52,7 +60,8 @@ export class FileAgentClient implements FileAgent {
       ["length", length],
     ]);
     const entry = entryOf(await this.#expectOf("not-a-regular-file", "ENTRY"));
-    return { entry, bytes: this.#bytes() };
+    const rest = Math.max(0, entry.sizeBytes - offset);
+    return { entry, bytes: this.#bytes(length === 0 ? rest : Math.min(length, rest)) };
   }
 
   async write(path: Buffer, options: WriteOptions, body: AsyncIterable<Buffer>): Promise<Entry> {
@@ -171,11 +180,14 @@ export class FileAgentClient implements FileAgent {
     }
   }
 
-  async *#bytes(): AsyncGenerator<Buffer> {
-    for (;;) {
+  /** As many as the entry promised, which whoever reads has been told: not one more goes out behind them. */
+  async *#bytes(promised: number): AsyncGenerator<Buffer> {
+    for (let left = promised; ; ) {
       const frame = await this.#receive("path-invalid");
-      if (frame.name === "DONE") return;
-      if (frame.name !== "DATA") throw fileInterruption(new ProtocolError(`${frame.name} among the bytes of a file`));
+      if (frame.name === "DONE" && left === 0) return;
+      if (frame.name !== "DATA" || frame.bytes.length > left)
+        throw fileInterruption(new ProtocolError(`${frame.name} among the bytes of a file, of which ${left} are missing`));
+      left -= frame.bytes.length;
       yield frame.bytes;
     }
   }

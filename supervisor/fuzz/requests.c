@@ -57,7 +57,7 @@ static void fill_supervisor(void) {
   supervisor.frozen = false;
   snprintf(supervisor.id, sizeof supervisor.id, "sandbox");
   snprintf(supervisor.socket_name, sizeof supervisor.socket_name, SOCKET);
-  supervisor.notes.fd = supervisor.shell.fd = supervisor.cgroup_events.fd = -1;
+  supervisor.last_word.fd = supervisor.shell.fd = supervisor.cgroup_events.fd = -1;
   output_log_init(&supervisor.log, host.sandboxes, supervisor.id, 0);
   fill(&supervisor.main, "main", PROCESS_ENDED, -1);
   fill(ended, "ended", PROCESS_ENDED, -1);

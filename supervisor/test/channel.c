@@ -4,9 +4,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int open_descriptors(void) {
@@ -46,8 +50,9 @@ static void test_open(void) {
   struct channel supervisor, shell;
   int before = open_descriptors();
   NEED(channel_open(&supervisor, &shell) == 0);
-  int all[] = {supervisor.notes, supervisor.failures, supervisor.input, supervisor.output, supervisor.errors, shell.notes, shell.failures, shell.input, shell.output, shell.errors};
-  for (int i = 0; i < 10; i++)
+  int all[] = {supervisor.notes, supervisor.failures, supervisor.last, supervisor.input, supervisor.output, supervisor.errors,
+               shell.notes, shell.failures, shell.last, shell.input, shell.output, shell.errors};
+  for (int i = 0; i < 12; i++)
     CHECK(fcntl(all[i], F_GETFD) == FD_CLOEXEC, "descriptor %d is closed by exec", i);
   char byte = 0;
   CHECK(write(supervisor.input, "i", 1) == 1 && read(shell.input, &byte, 1) == 1 && byte == 'i', "stdin goes in");
@@ -69,7 +74,7 @@ static void test_no_descriptors(void) {
   int lowest = dup(0);
   NEED(lowest >= 0);
   close(lowest);
-  for (int room = 0; room < 10; room++) {
+  for (int room = 0; room < 12; room++) {
     few = (struct rlimit){(rlim_t)(lowest + room), old.rlim_max};
     NEED(setrlimit(RLIMIT_NOFILE, &few) == 0);
     int result = channel_open(&supervisor, &shell), error = errno;
@@ -110,13 +115,94 @@ static void test_hostile_notes(void) {
   fd_close(&fd);
   CHECK(open_descriptors() == before, "and none is left open");
   send_raw(shell.notes, large, sizeof large, null, 2);
-  int result = note_receive(supervisor.notes, &note, &fd, 0);
-  CHECK(result == 1 || (result < 0 && errno == EPROTO), "too long");
-  fd_close(&fd);
+  CHECK(note_receive(supervisor.notes, &note, &fd, 0) < 0 && errno == EPROTO && fd == -1, "too long");
   CHECK(open_descriptors() == before, "no descriptor of any of them is left open");
   channel_close(&supervisor);
   channel_close(&shell);
   close(null);
+}
+
+/* A connection whose other end reads nothing, with more to send than it takes; its close waits for that as long as `seconds`. */
+static int lingering(int seconds, int *listener) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t size = sizeof address;
+  struct linger linger = {.l_onoff = 1, .l_linger = seconds};
+  static char bytes[1 << 20];
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  *listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  NEED(*listener >= 0 && fd >= 0 && bind(*listener, (struct sockaddr *)&address, size) == 0 && listen(*listener, 1) == 0);
+  NEED(getsockname(*listener, (struct sockaddr *)&address, &size) == 0);
+  NEED(connect(fd, (struct sockaddr *)&address, size) == 0 || errno == EINPROGRESS);
+  while (send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) > 0)
+    ;
+  NEED(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0);
+  return fd;
+}
+
+/* What comes uninvited is closed without delay, though nobody else has it any more. */
+static void test_lingering_descriptors(void) {
+  struct channel supervisor, shell;
+  struct note note = {.kind = NOTE_MAIN};
+  struct timespec begun, ended;
+  int fd, listener, before = open_descriptors();
+  clock_gettime(CLOCK_MONOTONIC, &begun);
+  for (int way = 0; way < 3; way++) {
+    NEED(channel_open(&supervisor, &shell) == 0);
+    int socket = lingering(30, &listener);
+    send_raw(shell.notes, &note, way == 1 ? 1 : sizeof note, socket, 2);
+    close(socket);
+    if (way == 0) {
+      CHECK(note_receive(supervisor.notes, &note, &fd, 0) == 1 && fd >= 0, "one is taken");
+      fd_discard(&fd);
+    } else if (way == 1) {
+      CHECK(note_receive(supervisor.notes, &note, &fd, 0) < 0 && fd == -1, "none is taken");
+    }
+    notes_close(&supervisor.notes); /* with what lies unread in it */
+    channel_close(&supervisor);
+    channel_close(&shell);
+    close(listener);
+  }
+  clock_gettime(CLOCK_MONOTONIC, &ended);
+  CHECK(ended.tv_sec - begun.tv_sec < 20, "closed at once, %ld s", (long)(ended.tv_sec - begun.tv_sec));
+  CHECK(open_descriptors() == before, "and nothing is left open");
+}
+
+static void test_failures(void) {
+  struct channel supervisor, shell;
+  struct failure failure = {.layer = LAYER_COMMAND, .error = ENOENT, .guest = 7}, received;
+  NEED(channel_open(&supervisor, &shell) == 0);
+  memset(failure.message, 'x', sizeof failure.message);
+  CHECK(failure_receive(supervisor.failures, &received) < 0 && errno == EAGAIN, "nothing yet, and it does not wait");
+  NEED(write(shell.failures, &failure, sizeof failure) == (ssize_t)sizeof failure && write(shell.failures, "x", 1) == 1);
+  CHECK(failure_receive(supervisor.failures, &received) == 1 && received.error == ENOENT, "a failure");
+  CHECK(received.guest == 1 && strlen(received.message) == sizeof received.message - 1, "in form");
+  CHECK(failure_receive(supervisor.failures, &received) < 0 && errno == EPROTO, "less than one");
+  channel_close(&shell);
+  CHECK(failure_receive(supervisor.failures, &received) == 0, "the end");
+  channel_close(&supervisor);
+}
+
+static void test_last_words(void) {
+  struct channel supervisor, shell;
+  struct last_word word, said = {.status = 7 << 8, .user_us = UINT64_MAX, .system_us = 5, .max_rss_bytes = UINT64_MAX};
+  NEED(channel_open(&supervisor, &shell) == 0);
+  CHECK(last_word_receive(supervisor.last, &word) < 0 && errno == EAGAIN, "nothing yet, and it does not wait");
+  NEED(write(shell.last, &said, sizeof said) == (ssize_t)sizeof said);
+  CHECK(last_word_receive(supervisor.last, &word) == 1 && WEXITSTATUS(word.status) == 7, "a status");
+  CHECK(word.system_us == 5 && word.user_us == 999999999999999 && word.max_rss_bytes == word.user_us, "figures of 15 digits at most");
+  static const int impossible[] = {0x7f, 0xffff, 65, 126};
+  for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {
+    said.status = impossible[i];
+    NEED(write(shell.last, &said, sizeof said) == (ssize_t)sizeof said);
+    CHECK(last_word_receive(supervisor.last, &word) < 0 && errno == EPROTO, "no end: %x", (unsigned)impossible[i]);
+  }
+  said.status = SIGKILL;
+  NEED(write(shell.last, &said, sizeof said) == (ssize_t)sizeof said && write(shell.last, "x", 1) == 1);
+  CHECK(last_word_receive(supervisor.last, &word) == 1 && WTERMSIG(word.status) == SIGKILL, "a signal");
+  CHECK(last_word_receive(supervisor.last, &word) < 0 && errno == EPROTO, "less than one");
+  channel_close(&shell);
+  CHECK(last_word_receive(supervisor.last, &word) == 0, "the end");
+  channel_close(&supervisor);
 }
 
 static void test_words(void) {
@@ -143,6 +229,9 @@ int main(void) {
   test_notes();
   test_hostile_notes();
   test_words();
+  test_failures();
+  test_last_words();
+  test_lingering_descriptors();
   CHECK(open_descriptors() == before, "no descriptor is left");
   return check_end("channel");
 }
