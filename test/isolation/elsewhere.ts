@@ -131,6 +131,7 @@ export const elsewhere: readonly Elsewhere[] = [
     ],
     ["another boot", "test/system/losses.test.ts", "since another boot: the host was rebooted, and nobody is signalled"],
   ),
+  ...of(69, ["the power failing under load", "test/faults/power.test.ts", "failures of the power all that was acknowledged is there"]),
   ...of(
     70,
     ["calls that fail", "test/faults/errors.test.ts", "a launch in which %s answers %s"],
@@ -172,6 +173,5 @@ export const missing: readonly [number: number, what: string, why: string][] = [
   [49, "policy of a network", "there is no network mode but none: only that nothing is reached is checked"],
   [50, "port forwards", "there are none"],
   [51, "zip", "the API takes tar alone"],
-  [69, "power loss", "the state on a copied disk is not tried; syncs before acknowledgements are (test/unit/database.test.ts)"],
   [71, "daylight saving, ten years", "steps of the clock are tried on ids and alarms only"],
 ];
