@@ -146,9 +146,10 @@ int instance_prepare(struct instance *instance, const struct host *host, unsigne
 
 /* ---- commit ---- */
 
-/* Makes a detached mount be seen through the instance's ids (mount_setattr(2), "ID-mapped mounts"); closes it on failure. */
+/* Makes a detached mount be seen through the instance's ids (mount_setattr(2), "ID-mapped mounts"), and private: the clone of a mount that
+ * the host shares, as systemd has it, would be of one group with it. Closes it on failure. */
 static int mapped(const struct instance *instance, int tree) {
-  struct mount_attr attributes = {.attr_set = mutant("suid-mounts") ? 0 : MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+  struct mount_attr attributes = {.attr_set = mutant("suid-mounts") ? 0 : MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE};
   if (instance->user_ns >= 0) {
     attributes.attr_set |= MOUNT_ATTR_IDMAP;
     attributes.userns_fd = (uint64_t)instance->user_ns;

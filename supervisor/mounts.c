@@ -120,10 +120,14 @@ static int mask(const char *path, struct failure *failure) {
   return 0;
 }
 
+/* With all that lies on it: systemd mounts binfmt_misc below /proc/sys, which the host's own proc brings along, and which cannot be left out
+ * from inside a user namespace (mount_namespaces(7), "Restrictions on mount namespaces"). */
 static int protect(const char *path, struct failure *failure) {
-  if (mount(path, path, NULL, MS_BIND, NULL) < 0)
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY};
+  if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0)
     return errno == ENOENT ? 0 : fail(failure, LAYER_PROC, "bind /%s", path);
-  return remount(path, STRICT | MS_RDONLY) < 0 ? fail(failure, LAYER_PROC, "read-only /%s", path) : 0;
+  int result = (int)syscall(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &attributes, sizeof attributes);
+  return result < 0 ? fail(failure, LAYER_PROC, "read-only /%s", path) : 0;
 }
 
 /* proc(5): no more user namespaces below this one, whatever a filter says. */
