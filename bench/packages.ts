@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { run } from "./program.ts";
 import { buildDirectory } from "./scratch.ts";
 
-const packages = ["bubblewrap", "crun", "runc", "containerd", "docker.io"];
+const packages = ["bubblewrap", "crun", "runc", "containerd", "docker.io", "systemd-container"];
 const place = join(buildDirectory, "peers");
 const tree = join(place, "tree");
 const folders = ["usr/bin", "usr/sbin", "bin", "sbin"].map((folder) => join(tree, folder));
 
-export const peerLibraries = ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib"]
+export const peerLibraries = ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "usr/lib/x86_64-linux-gnu/systemd"]
   .map((folder) => join(tree, folder))
   .join(":");
 
@@ -18,7 +18,7 @@ export const peerLibraries = ["usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux
  * when it cannot be done.
  */
 export const fetchPeers = async (): Promise<string | null> => {
-  const stamp = join(place, "complete");
+  const stamp = join(place, `complete-${packages.length}`);
   try {
     await access(stamp);
     return null;

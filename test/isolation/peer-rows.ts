@@ -1,12 +1,17 @@
 /** What the same probes find out in other runtimes as in a sandbox: questions whose answer is a list of what is open. */
 import { denials } from "./denials.ts";
 import { masked } from "./mount-list.ts";
+import { reviewed } from "./privileges.checks.ts";
 import { type Outcomes, outcomesOf } from "./stage.ts";
 
 export interface PeerRow {
   /** Of the check that asks the same of sandboxes. */
   number: number;
   what: string;
+  /** Who starts it has a terminal. */
+  terminal?: true;
+  /** How many are open in a sandbox at most, where they are not holes; else none. */
+  most?: number;
   /** Inside; it writes what it found to stdout. */
   command: readonly string[];
   /** What is open of that, by name; none where it is closed. */
@@ -84,6 +89,10 @@ const usualDevices = [
   "mqueue",
 ];
 
+/** Of processes of a sandbox or of a peer itself; its PID 1 may be its own init. */
+const ownNames = ["bash", "sleep", "cat", "init", "bwrap", "crun", "systemd-nspawn", "(sd-stubinit)"];
+const listing = 'for of in /proc/[0-9]*; do read -r _ name < $of/status && echo "${of#/proc/}: $name"; done';
+
 export const peerRows: PeerRow[] = [
   {
     number: 2,
@@ -116,7 +125,20 @@ export const peerRows: PeerRow[] = [
     open: succeeded,
   },
   { number: 13, what: "new namespaces", command: ["/probes/namespaces"], open: succeeded },
+  {
+    number: 14,
+    what: "processes in view that are not its own",
+    command: ["/bin/bash", "-c", listing],
+    open: (text) => named(outcomesOf(text), (name) => !ownNames.includes(name)),
+  },
   { number: 16, what: "calls on keys", command: ["/probes/ipc", "keys"], open: letThrough },
+  {
+    number: 18,
+    what: "of 512 calls those that are let through",
+    most: reviewed().filter((decision) => decision === "allow").length,
+    command: ["/probes/sweep", "x86-64"],
+    open: letThrough,
+  },
   { number: 19, what: "capabilities, no_new_privs, filter", command: ["/bin/cat", "/proc/self/status"], open: status },
   {
     number: 21,
@@ -135,6 +157,16 @@ export const peerRows: PeerRow[] = [
     what: "named denials that are let through",
     command: ["/probes/calls", ...denials.map(({ number }) => `${number}`)],
     open: (text) => letThrough(text).map((number) => denials.find((denial) => `${denial.number}` === number)?.name ?? number),
+  },
+  {
+    number: 24,
+    what: "ways to type into a terminal",
+    terminal: true,
+    command: ["/probes/terminal"],
+    open: (text) =>
+      succeeded(text)
+        .map((name) => name.replace(/^x/, "")) // what it typed
+        .filter((name) => name.startsWith("TIOCSTI")),
   },
   {
     number: 26,

@@ -32,7 +32,7 @@ const inPeers = () => {
     const ours: Peer = {
       name: "unshared",
       how: "a sandbox of the default definition",
-      inside: (command) => stage.output("exec", [...command]),
+      inside: (command, terminal) => stage.output(terminal ? "terminal" : "exec", [...command]),
     };
     const columns = [ours, ...peers];
     const rows: string[][] = [];
@@ -41,8 +41,10 @@ const inPeers = () => {
       for (const column of columns)
         if ("why" in column) cells.push("not run");
         else {
-          const open = row.open(await column.inside(row.command));
-          if (column === ours) expect([row.number, open]).toEqual([row.number, []]);
+          const text = await column.inside(row.command, row.terminal);
+          expect([column.name, row.number, text === ""]).toEqual([column.name, row.number, false]);
+          const open = row.open(text);
+          if (column === ours) expect([row.number, open.slice(row.most ?? 0)]).toEqual([row.number, []]);
           cells.push(cell(open));
         }
       rows.push([String(row.number), row.what, ...cells]);
@@ -86,14 +88,14 @@ const cell = (open: readonly string[]): string => {
 
 it("the table has a row for each question", () => {
   const report = readFileSync(reportPath, "utf8");
-  for (const { number, what } of peerRows) expect(report).toContain(`| ${number} | ${what} | nothing |`);
+  for (const { number, what, most } of peerRows) expect(report).toContain(`| ${number} | ${what} | ${most ? "" : "nothing |"}`);
 });
 
 it("SECURITY.md states its figures", () => {
   const [peers = "", security = ""] = [reportPath, resolve(import.meta.dirname, "../../SECURITY.md")].map((path) =>
     readFileSync(path, "utf8"),
   );
-  const stated = [...security.matchAll(/^\| (\d+) \| ([^|]+) ((?:\| \d+ ){4})\|/gm)];
+  const stated = [...security.matchAll(/^\| (\d+) \| ([^|]+) ((?:\| \d+ ){5})\|/gm)];
   expect(stated.length).toBeGreaterThan(8);
   for (const [, number, what, figures] of stated) {
     const row = peers.split("\n").find((line) => line.startsWith(`| ${number} | ${what} |`)) ?? "";

@@ -1,6 +1,6 @@
-/** Other runtimes as a person starts them, with the tree of a root: bwrap, crun and Docker's engine, as bench/ fetches and starts them. */
+/** Other runtimes as a person starts them, with the tree of a root: bwrap, crun, systemd-nspawn and Docker's engine, as bench/ fetches and starts them. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { image, openEngine } from "../../bench/docker-engine.ts";
 import { fetchPeers, findProgram, peerLibraries } from "../../bench/packages.ts";
@@ -12,8 +12,8 @@ export interface Peer {
   name: string;
   /** Its version, and how it is called. */
   how: string;
-  /** What a command writes to stdout inside; its exit status does not count. */
-  inside(command: readonly string[]): Promise<string>;
+  /** What a command writes to stdout inside; its exit status does not count. @param terminal whether who starts it has one */
+  inside(command: readonly string[], terminal?: boolean): Promise<string>;
 }
 
 /** A peer, or why there is none. */
@@ -35,7 +35,12 @@ const versionOf = (command: readonly string[]): string => {
 const careless = ["-c", 'exec 100</ && exec "$@"', "bash"];
 /** The probes end as they like: only what they wrote counts. */
 const whatever = ["/bin/bash", "-c", '"$@"; true', "bash"];
-const told = (peer: readonly string[]): Promise<string> => run("bash", [...careless, ...peer], { timeoutSeconds: 60 });
+const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
+const told = async (peer: readonly string[], terminal = false): Promise<string> => {
+  const command = ["bash", ...careless, ...peer];
+  const [program = "", ...rest] = terminal ? ["script", "-qec", command.map(quoted).join(" "), "/dev/null"] : command;
+  return (await run(program, rest, { timeoutSeconds: 60 })).replaceAll("\r\n", "\n");
+};
 
 const bwrap = async (tree: string): Promise<Peer> => {
   const program = [...(await environment(await findProgram("bwrap"))), await findProgram("bwrap")];
@@ -43,7 +48,7 @@ const bwrap = async (tree: string): Promise<Peer> => {
   return {
     name: "bwrap",
     how: `${versionOf(program)}: \`bwrap --unshare-all --bind TREE / --proc /proc --dev /dev\`, by root`,
-    inside: (command) => told([...program, ...flags, "--", ...whatever, ...command]),
+    inside: (command, terminal) => told([...program, ...flags, "--", ...whatever, ...command], terminal),
   };
 };
 
@@ -64,21 +69,15 @@ const crun = async (tree: string): Promise<Peer> => {
   return {
     name: "crun",
     how: `${versionOf(program)}: \`crun run\` with what \`crun spec\` writes, without a terminal, the tree writable`,
-    inside: (command) => {
+    inside: (command, terminal) => {
       spec.process = { ...spec.process, terminal: false, args: [...whatever, ...command] };
       spec.root = { path: tree, readonly: false };
       spec.linux.cgroupsPath = `/${cgroupName}-crun-${count}`;
       writeFileSync(config, JSON.stringify(spec));
-      return told([
-        ...(isHybrid() ? hidden : []),
-        ...program,
-        "--root",
-        state,
-        "run",
-        "--bundle",
-        bundle,
-        `battery-${process.pid}-${count++}`,
-      ]);
+      return told(
+        [...(isHybrid() ? hidden : []), ...program, "--root", state, "run", "--bundle", bundle, `battery-${process.pid}-${count++}`],
+        terminal,
+      );
     },
   };
 };
@@ -92,7 +91,33 @@ const docker = async (tree: string, undo: Undo): Promise<Peer> => {
   return {
     name: "docker",
     how: `Docker Engine ${engine}: \`docker run --rm --network none\`, all else as it is by default`,
-    inside: (command) => told([...client, "run", "--rm", "--network", "none", image, ...whatever, ...command]),
+    inside: (command, terminal) => told([...client, "run", "--rm", "--network", "none", image, ...whatever, ...command], terminal),
+  };
+};
+
+/** Its own cgroups are made below the one that it is started in, and are left there. */
+const inCgroup = [
+  "bash",
+  "-c",
+  `for top in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+    [ -f $top/cgroup.procs ] && mkdir -p $top/${cgroupName}-nspawn && echo $$ > $top/${cgroupName}-nspawn/cgroup.procs
+  done; exec "$@"`,
+  "bash",
+];
+
+const nspawn = async (tree: string, undo: Undo): Promise<Peer> => {
+  const path = await findProgram("systemd-nspawn");
+  const program = [...(await environment(path)), path];
+  mkdirSync(join(tree, "usr"), { recursive: true });
+  mkdirSync(join(tree, "etc"), { recursive: true });
+  writeFileSync(join(tree, "etc/os-release"), "ID=battery\n");
+  const runtime = "/run/systemd/nspawn";
+  if (!existsSync(runtime)) undo.push(runtime, async () => rmSync(runtime, { recursive: true, force: true }));
+  const flags = ["--quiet", "--register=no", "--keep-unit", "--private-network"];
+  return {
+    name: "nspawn",
+    how: `${versionOf(program)}: \`systemd-nspawn --register=no --keep-unit --private-network\``,
+    inside: (command, terminal) => told([...inCgroup, ...program, ...flags, "-D", tree, "--", ...whatever, ...command], terminal),
   };
 };
 
@@ -107,7 +132,7 @@ export const openPeers = async (tree: string, undo: Undo): Promise<Found[]> => {
     return copy;
   };
   const found: Found[] = [];
-  for (const [name, open] of Object.entries({ docker, bwrap, crun }))
+  for (const [name, open] of Object.entries({ docker, bwrap, crun, nspawn }))
     try {
       found.push(await open(await copyFor(name), undo));
     } catch (error) {

@@ -18,7 +18,7 @@ const unfiltered = [335, 336];
 const sync = 162;
 
 /** The decisions by number: golden/syscalls.txt, and syscalls-strict.txt. */
-const reviewed = (list = "syscalls"): string[] =>
+export const reviewed = (list = "syscalls"): string[] =>
   readFileSync(join(import.meta.dirname, `golden/${list}.txt`), "utf8")
     .split("\n")
     .filter((line) => /^\d/.test(line))

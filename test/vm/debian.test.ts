@@ -111,7 +111,7 @@ test("a command runs in it; no more processes than its limit; more CPU than its 
 test("the probes of the isolation battery find nothing open on this kernel", async () => {
   const found = await askAll(guest);
   if (process.env["UNSHARED_TEST_LONG"] === "1") await writeReport(guest, found);
-  expect([...found].flatMap(([{ number }, open]) => open.map((name) => `${number} ${name}`))).toEqual([]);
+  expect([...found].flatMap(([{ number, most }, open]) => open.slice(most ?? 0).map((name) => `${number} ${name}`))).toEqual([]);
 });
 
 test("PATCH changes the limits of the running sandbox", async () => {

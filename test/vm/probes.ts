@@ -19,10 +19,14 @@ export const askAll = async (guest: Guest): Promise<Map<PeerRow, string[]>> => {
     );
   const found = new Map<PeerRow, string[]>();
   for (const row of peerRows) {
-    const process = await guest.get("POST", "/sandboxes/battery/processes?wait=280", { command: row.command, outputBytes: 8 << 20 });
+    const process = await guest.get("POST", "/sandboxes/battery/processes?wait=280", {
+      command: row.command,
+      tty: row.terminal ?? false,
+      outputBytes: 8 << 20,
+    });
     expect([row.number, process.state, process.output.droppedBytes]).toEqual([row.number, "ended", 0]);
     expect([row.number, process.output.stdout.bytes > 0]).toEqual([row.number, true]);
-    found.set(row, row.open(process.output.stdout.data));
+    found.set(row, row.open(process.output.stdout.data.replaceAll("\r\n", "\n")));
   }
   await guest.get("DELETE", `/sandboxes/${sandbox.id}`);
   return found;
@@ -43,7 +47,7 @@ export const writeReport = async (guest: Guest, found: ReadonlyMap<PeerRow, read
     "",
     "| | what is open of | found |",
     "|---|---|---|",
-    ...[...found].map(([{ number, what }, open]) => `| ${number} | ${what} | ${open.length === 0 ? "nothing" : open.join(", ")} |`),
+    ...[...found].map(([{ number, what, most }, open]) => `| ${number} | ${what} | ${most ? open.length : open.join(", ") || "nothing"} |`),
   ];
   writeFileSync(report, `${lines.join("\n")}\n`);
 };

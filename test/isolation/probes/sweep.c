@@ -75,6 +75,7 @@ static void attempt(const char *abi, long number, long (*call)(long), long asked
 }
 
 int main(int count, char **arguments) {
+  setsid(); /* vhangup(2), where it is let through, is of no terminal then */
   const char *abi = count > 1 ? arguments[1] : "x86-64";
   bool old = strcmp(abi, "i386") == 0;
   sigset_t ended;
