@@ -5,12 +5,12 @@ import { deadlines } from "./lifecycle.ts";
 const pollMilliseconds = 20;
 
 const attachWithin = async (supervisors: Supervisors, id: string, milliseconds: number): Promise<Attached> => {
-  const deadline = Date.now() + milliseconds;
+  const deadline = performance.now() + milliseconds;
   for (;;) {
     try {
       return await supervisors.attach(id);
     } catch (error) {
-      if (Date.now() >= deadline) throw error;
+      if (performance.now() >= deadline) throw error;
       await sleep(pollMilliseconds * 5);
     }
   }
@@ -24,9 +24,9 @@ const attachWithin = async (supervisors: Supervisors, id: string, milliseconds: 
 export const endUnknown = async (supervisors: Supervisors, id: string, patience: number): Promise<void> => {
   const { state } = await attachWithin(supervisors, id, patience);
   if (state !== "gone") await supervisors.stop(id, 0);
-  const deadline = Date.now() + (deadlines.stopping ?? 0);
+  const deadline = performance.now() + (deadlines.stopping ?? 0);
   for (let now = state; now !== "gone"; now = (await supervisors.attach(id)).state) {
-    if (Date.now() >= deadline) throw new Error("its supervisor did not end it in time");
+    if (performance.now() >= deadline) throw new Error("its supervisor did not end it in time");
     await sleep(pollMilliseconds);
   }
   await supervisors.release(id);

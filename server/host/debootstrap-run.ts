@@ -80,11 +80,11 @@ export async function runDebootstrap(source: DebootstrapSource, tree: string, co
 /** TERM, then KILL; resolves when no process of the group is left. The namespace's first process is of the group and ends last. */
 async function killGroup(group: number | undefined): Promise<void> {
   if (group === undefined) return;
-  const deadline = Date.now() + termMilliseconds;
+  const deadline = performance.now() + termMilliseconds;
   let signal: NodeJS.Signals = "SIGTERM";
   while (sendTo(group, signal)) {
-    if (Date.now() > deadline + killMilliseconds) throw new Error(`process group ${group} of debootstrap does not end`);
-    if (Date.now() > deadline) signal = "SIGKILL";
+    if (performance.now() > deadline + killMilliseconds) throw new Error(`process group ${group} of debootstrap does not end`);
+    if (performance.now() > deadline) signal = "SIGKILL";
     await sleep(20);
   }
 }

@@ -49,14 +49,14 @@ export class FileAgentClients implements FileAgents {
   }
 
   async #begin(id: string, gates: Gates, closed: () => void): Promise<FileAgent> {
-    const deadline = Date.now() + patienceMilliseconds;
+    const deadline = performance.now() + patienceMilliseconds;
     for (;;) {
       const begun = await gates.beginning.enter(patienceMilliseconds);
       if (begun === null) throw busy();
       try {
         return await this.#connect(id, closed);
       } catch (error) {
-        if (!(error instanceof DomainError && error.code === "files-busy") || Date.now() > deadline) throw error;
+        if (!(error instanceof DomainError && error.code === "files-busy") || performance.now() > deadline) throw error;
       } finally {
         begun();
       }

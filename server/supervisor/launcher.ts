@@ -147,15 +147,15 @@ export class LauncherClient implements Launcher, Peers {
     const path = join(this.#options.runDir, "launcher.sock");
     let connection = await this.#greet(path);
     // Another one in its place would keep its service from starting.
-    const restarted = Date.now() + (this.#facts?.detached === false ? restartMilliseconds : 0);
-    while (connection === null && Date.now() < restarted && !this.#closed) {
+    const restarted = performance.now() + (this.#facts?.detached === false ? restartMilliseconds : 0);
+    while (connection === null && performance.now() < restarted && !this.#closed) {
       await sleep(20);
       connection = await this.#greet(path);
     }
     if (connection === null) {
       const exited = this.#start();
-      const deadline = Date.now() + startMilliseconds;
-      while (connection === null && Date.now() < deadline) {
+      const deadline = performance.now() + startMilliseconds;
+      while (connection === null && performance.now() < deadline) {
         const end = await Promise.race([exited, sleep(5, null)]);
         connection = await this.#greet(path);
         if (end !== null && connection === null) throw new DomainError("launcher-unavailable", end);

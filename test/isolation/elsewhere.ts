@@ -141,6 +141,9 @@ export const elsewhere: readonly Elsewhere[] = [
   ...of(
     71,
     ["a clock that steps back", "test/unit/ids.test.ts", "a clock that steps back breaks neither order nor form"],
+    ["ten years", "test/unit/ids.test.ts", "set ten years forward and back again breaks neither order nor form"],
+    ["deadlines", "test/contract/clock.test.ts", "no deadline of a wait is by the host's clock"],
+    ["daylight saving", "test/contract/clock.test.ts", "of the time zone: daylight saving changes nothing"],
     [
       "one that is set forward",
       "test/unit/alarm.test.ts",
@@ -173,5 +176,5 @@ export const missing: readonly [number: number, what: string, why: string][] = [
   [49, "policy of a network", "there is no network mode but none: only that nothing is reached is checked"],
   [50, "port forwards", "there are none"],
   [51, "zip", "the API takes tar alone"],
-  [71, "daylight saving, ten years", "steps of the clock are tried on ids and alarms only"],
+  [71, "a daemon whose clock is set", "clocks are handed to ids and alarms; no namespace has a real-time clock of its own"],
 ];

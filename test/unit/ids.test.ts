@@ -15,6 +15,14 @@ test("a clock that steps back breaks neither order nor form", () => {
   expect(isId(after)).toBe(true);
 });
 
+test("a clock that is set ten years forward and back again breaks neither order nor form", () => {
+  const tenYears = 10 * 365.25 * 86_400_000;
+  const now = Date.now() + 2_000;
+  const ids = [now, now + tenYears, now + tenYears + 1, now, now - tenYears, now + 1].map((time) => newId(time));
+  expect([...ids].sort()).toEqual(ids);
+  expect([new Set(ids).size, ids.every(isId)]).toEqual([ids.length, true]);
+});
+
 test("the time is in the first ten characters", () => {
   const far = 2 ** 47;
   const digits = "0123456789abcdefghjkmnpqrstvwxyz";
