@@ -151,6 +151,10 @@ export class Processes {
       throw new DomainError("state-conflict", detail, { members: { state: sandbox.state } });
     }
     let unanswered: DomainError | null = null;
+    if (row.id === "main" && sandbox.state === "starting") {
+      const detail = `the sandbox "${sandbox.name}" is being started, and has no main process yet; the sandbox can be killed`;
+      throw new DomainError("state-conflict", detail, { members: { state: sandbox.state } });
+    }
     try {
       await this.#room.processSupervisors.signal(row.sandboxId, row.id, killSignal, true);
     } catch (error) {

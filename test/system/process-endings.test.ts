@@ -109,3 +109,19 @@ describe("the end of the supervisor", () => {
     await daemon.request("DELETE", "/v1/sandboxes/hung");
   });
 });
+
+it("a main process that is not there yet, since the sandbox is being started, cannot be ended", async () => {
+  const launcher = await daemon.launcherPid();
+  process.kill(launcher, "SIGSTOP");
+  const starting = daemon.request("POST", "/v1/sandboxes?start=true", { name: "slow" });
+  try {
+    await until("its launch", async () => (await daemon.report("slow")).status?.state === "starting", 20_000);
+    const problem = expectProblem(await daemon.request("DELETE", "/v1/sandboxes/slow/processes/main"), 409);
+    expect(problem).toMatchObject({ code: "state-conflict", state: "starting" });
+  } finally {
+    process.kill(launcher, "SIGCONT");
+  }
+  expect((await starting).status).toBe(201);
+  expect((await daemon.request("DELETE", "/v1/sandboxes/slow/processes/main")).body).toMatchObject({ exit: { signal: "SIGKILL" } });
+  await daemon.request("DELETE", "/v1/sandboxes/slow");
+});
