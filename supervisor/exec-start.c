@@ -46,6 +46,13 @@ static int watch_child(struct exec *exec, struct watch *pidfd) {
 
 /* ---- the end of a start ---- */
 
+/* Which may not be watched yet. */
+static void close_failures(struct exec *exec) {
+  loop_remove(&exec->supervisor->loop, &exec->failures);
+  exec->failures.fd = -1;
+  fd_close(&exec->channel.failures);
+}
+
 static void exec_free(struct exec *exec) {
   struct exec **at = &exec->supervisor->starting;
   struct loop *loop = &exec->supervisor->loop;
@@ -53,9 +60,8 @@ static void exec_free(struct exec *exec) {
     at = &(*at)->next;
   *at = exec->next;
   loop_remove(loop, &exec->notes);
-  loop_close(loop, &exec->failures);
   loop_close(loop, &exec->entering);
-  exec->channel.failures = -1;
+  close_failures(exec);
   notes_close(&exec->channel.notes);
   channel_close(&exec->channel);
   fd_discard(&exec->terminal);
@@ -142,12 +148,10 @@ static void exec_settle(struct exec *exec) {
 }
 
 static void exec_failed(struct exec *exec, const struct failure *failure) {
-  struct loop *loop = &exec->supervisor->loop;
   exec->failure = *failure;
   exec->failed = true;
   exec->give_up_us = now_us() + ANSWER_US;
-  loop_close(loop, &exec->failures);
-  exec->channel.failures = -1;
+  close_failures(exec);
   exec_settle(exec);
 }
 

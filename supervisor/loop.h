@@ -15,12 +15,17 @@ struct watch {
 
 struct loop {
   int epoll;
+  struct watch *paused; /* NULL: none */
+  uint32_t paused_events;
+  uint64_t resume_us;
 };
 
 int loop_open(struct loop *loop);
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events);
 /* Changes what is waited for; nothing happens when it is so already. */
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
+/* Asks for nothing of it for a tenth of a second: what is ready cannot be taken now, for want of descriptors or memory. One at a time. */
+void loop_pause(struct loop *loop, struct watch *watch);
 /* Stops watching; the descriptor stays open. */
 void loop_remove(struct loop *loop, struct watch *watch);
 /* Stops watching and closes the descriptor, if there is one. */

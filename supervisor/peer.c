@@ -153,7 +153,7 @@ static void peer_ready(struct watch *watch, uint32_t events) {
       peer->in_length += (size_t)n;
       alive = take_frames(peer);
     } else {
-      alive = n < 0 && (errno == EAGAIN || errno == EINTR);
+      alive = alive && n < 0 && (errno == EAGAIN || errno == EINTR);
     }
   }
   if (!alive || peer->closing)
@@ -164,8 +164,11 @@ static void listener_ready(struct watch *watch, uint32_t events) {
   struct server *server = watch->owner;
   (void)events;
   int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0)
+  if (fd < 0) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) /* who connects waits, and is not asked after without end */
+      loop_pause(server->loop, watch);
     return;
+  }
   struct ucred peer_credentials;
   socklen_t size = sizeof peer_credentials;
   int place = 0;
