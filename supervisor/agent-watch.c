@@ -64,7 +64,7 @@ static int add(struct watches *watches, int directory, const char *path) {
   watches->list[watches->count++] = (struct watched){number, kept};
   if (!watches->recursive)
     return 0;
-  int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   DIR *names = copy < 0 ? NULL : fdopendir(copy);
   int result = names ? 0 : -1;
   for (struct dirent *entry; result == 0 && (entry = readdir(names));) {

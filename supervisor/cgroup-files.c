@@ -31,7 +31,7 @@ int cgroup_write(int directory, const char *name, const char *text) {
 }
 
 int cgroup_write_path(const char *directory, const char *name, const char *text) {
-  int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int fd = open(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return -1;
   int result = cgroup_write(fd, name, text);

@@ -92,7 +92,7 @@ int cgroup_host_open(struct cgroup_host *host, const char *parent, struct failur
     errno = ENOENT;
     return fail(failure, LAYER_CGROUP, "no cgroup v2 hierarchy is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)");
   }
-  int root = open(v2, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open(v2, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (root < 0 || cgroup_read(root, "cgroup.controllers", available, sizeof available) < 0)
     return fail(failure, LAYER_CGROUP, "%s/cgroup.controllers", v2);
   close(root);
@@ -145,7 +145,7 @@ int cgroup_open(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
     cgroup->v1[i] = host->v1[i][0] && access(path, F_OK) == 0;
   }
   v2_path(path, cgroup);
-  cgroup->v2 = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  cgroup->v2 = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   return cgroup->v2 < 0 ? -1 : 0;
 }
 
@@ -157,7 +157,7 @@ int cgroup_make(struct cgroup *cgroup, const struct cgroup_host *host, unsigned 
     bool made = mkdir(path, 0755) == 0;
     if ((!made && errno != EEXIST) || tries == SLOT_LIMIT)
       return fail(failure, LAYER_CGROUP, "mkdir %s", path);
-    cgroup->v2 = made ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    cgroup->v2 = made ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
     int taken = cgroup->v2 < 0 ? -1 : cgroup_take(cgroup->v2, path);
     if (taken > 0)
       break;
@@ -199,7 +199,7 @@ int cgroup_join(const struct cgroup *cgroup, struct failure *failure) {
 }
 
 int cgroup_count(const struct cgroup *cgroup) {
-  int fd = openat(cgroup->v2, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+  int fd = openat(cgroup->v2, "cgroup.procs", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return -1;
   char text[4096];
@@ -237,7 +237,7 @@ int cgroup_freeze(const struct cgroup *cgroup, int events, bool frozen) {
 }
 
 int cgroup_events(const struct cgroup *cgroup) {
-  return openat(cgroup->v2, "cgroup.events", O_RDONLY | O_CLOEXEC);
+  return openat(cgroup->v2, "cgroup.events", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 int cgroup_populated(int events) {
@@ -253,7 +253,7 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup) {
   char text[512] = "", path[PATH_MAX + 24];
   if (cgroup->v1[MEMORY]) {
     cgroup_v1_path(path, cgroup, MEMORY);
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
       return 0;
     cgroup_read(fd, "memory.oom_control", text, sizeof text);

@@ -100,7 +100,7 @@ void child_control_ready(struct watch *watch, uint32_t events) {
 
 /* In the child: nothing of the launcher's stays open but the log, the directories and the control socket. */
 static void leave_launcher(const struct launcher *launcher, int control) {
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  int null = open("/dev/null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (null >= 0)
     dup2(null, 0), dup2(null, 1);
   int kept[] = {0, 1, 2, control, launcher->host->sandboxes, launcher->host->sockets};

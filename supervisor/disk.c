@@ -66,13 +66,13 @@ static int lock(int image) {
 /* Answers the device with its path. Between being told a free one and taking it somebody else may: then the next. */
 static int attach(int image, char path[32]) {
   struct loop_config config = {.fd = (uint32_t)image, .block_size = BLOCK, .info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO};
-  int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), device = -1;
+  int control = open("/dev/loop-control", O_RDWR | O_NOFOLLOW | O_CLOEXEC), device = -1;
   for (int tries = 0; control >= 0 && device < 0 && tries < ATTACH_TRIES; tries++) {
     int number = ioctl(control, LOOP_CTL_GET_FREE);
     if (number < 0)
       break;
     snprintf(path, 32, "/dev/loop%d", number);
-    device = open(path, O_RDWR | O_CLOEXEC);
+    device = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (device >= 0 && ioctl(device, LOOP_CONFIGURE, &config) == 0)
       break;
     close_keeping_errno(device);
@@ -112,7 +112,7 @@ static int mount_image(struct disk *disk, int image, struct failure *failure) {
   int mount = mount_device(path);
   if (mount < 0)
     return fail(failure, LAYER_DISK, "mount the disk image");
-  disk->top = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  disk->top = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (disk->top >= 0 && make_directory(disk->top, "upper") == 0 && make_directory(disk->top, "work") == 0)
     return mount;
   fail(failure, LAYER_DISK, "make upper and work in the disk image");

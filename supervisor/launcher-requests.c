@@ -27,7 +27,7 @@ static void look_at_state(struct launcher *launcher) {
   if (fstat(host->sandboxes, &status) < 0 || status.st_nlink > 0)
     return;
   snprintf(path, sizeof path, "%s/sandboxes", host->state_dir);
-  int anew = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int anew = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (anew < 0 || dup3(anew, host->sandboxes, O_CLOEXEC) < 0)
     log_line(50, "%s was deleted: %s", path, strerror(errno));
   fd_close(&anew);

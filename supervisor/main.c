@@ -112,7 +112,7 @@ static void read_flags(struct host *host, int count, char **arguments) {
 }
 
 static int last_capability(void) {
-  int fd = open("/proc/sys/kernel/cap_last_cap", O_RDONLY | O_CLOEXEC);
+  int fd = open("/proc/sys/kernel/cap_last_cap", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   char text[16] = "";
   if (fd < 0 || read(fd, text, sizeof text - 1) <= 0) {
     perror("unshared-supervisor: /proc/sys/kernel/cap_last_cap");

@@ -132,7 +132,7 @@ static int protect(const char *path, struct failure *failure) {
 
 /* proc(5): no more user namespaces below this one, whatever a filter says. */
 static int forbid_user_namespaces(struct failure *failure) {
-  int fd = open("proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+  int fd = open("proc/sys/user/max_user_namespaces", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
   ssize_t written = fd < 0 ? -1 : write(fd, "0", 1);
   if (fd >= 0)
     close(fd);
@@ -188,7 +188,7 @@ int mounts_commit(int lower, int sandbox, struct failure *failure) {
     return fail(failure, LAYER_ROOT, "move the sandbox's files in");
   if (mount_overlay() < 0)
     return fail(failure, LAYER_OVERLAY, "mount the overlay");
-  int root = open("root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open("root", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (root < 0)
     return fail(failure, LAYER_OVERLAY, "open the overlay");
   int result = attach(root, "proc", LAYER_PROC, failure);

@@ -35,7 +35,7 @@ static void look(struct supervisor *supervisor) {
 static bool kill_is_pending(pid_t pid) {
   char path[40], text[4096];
   snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   fd_close(&fd);
   text[length > 0 ? length : 0] = 0;
@@ -92,8 +92,8 @@ static void events_ready(struct watch *watch, uint32_t events) {
 static int open_v1(const struct cgroup *cgroup) {
   char path[PATH_MAX + 24], line[32];
   cgroup_v1_path(path, cgroup, MEMORY);
-  int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  int control = directory < 0 ? -1 : openat(directory, "memory.oom_control", O_RDONLY | O_CLOEXEC);
+  int directory = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int control = directory < 0 ? -1 : openat(directory, "memory.oom_control", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   int events = control < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   snprintf(line, sizeof line, "%d %d", events, control);
   if (events >= 0 && cgroup_write(directory, "cgroup.event_control", line) < 0)
@@ -106,7 +106,7 @@ static int open_v1(const struct cgroup *cgroup) {
 void oom_watch(struct supervisor *supervisor) {
   const struct cgroup *cgroup = &supervisor->instance.cgroup;
   bool v1 = cgroup->v1[MEMORY];
-  int fd = v1 ? open_v1(cgroup) : openat(cgroup->v2, "memory.events", O_RDONLY | O_CLOEXEC);
+  int fd = v1 ? open_v1(cgroup) : openat(cgroup->v2, "memory.events", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   supervisor->oom.events = (struct watch){.fd = fd, .ready = events_ready, .owner = supervisor};
   if (fd < 0 || loop_add(&supervisor->loop, &supervisor->oom.events, v1 ? EPOLLIN : EPOLLPRI) < 0) {
     log_line(40, "sandbox %s: the count of kills for want of memory cannot be watched: %s", supervisor->id, strerror(errno));

@@ -86,7 +86,7 @@ static void note_segment(struct output_log *log, uint64_t number, uint64_t size)
 
 /* What earlier runs have left counts towards the bound. Whatever has a segment's name takes its number. */
 static int look(struct output_log *log) {
-  int copy = openat(log->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int copy = openat(log->directory, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   DIR *directory = copy < 0 ? NULL : fdopendir(copy);
   if (!directory) {
     if (copy >= 0)

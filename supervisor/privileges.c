@@ -66,7 +66,7 @@ static int drop_capabilities(int last) {
 /* Not every kernel lets it be lowered; who was given a lower one keeps it. */
 static void avoid_the_killer(void) {
   char text[16] = "";
-  int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+  int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   fd_close(&fd);
   if (length <= 0 || atoi(text) <= OOM_SCORE_ADJ)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static ssize_t read_file(const char *path, char *text, size_t size) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return -1;
   ssize_t length = read(fd, text, size - 1);
@@ -72,7 +72,7 @@ int process_namespaces(pid_t pid, uint64_t inodes[NS_COUNT]) {
 int process_write(pid_t pid, const char *name, const char *text) {
   char path[48];
   snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
   ssize_t written = fd < 0 ? -1 : write(fd, text, strlen(text));
   int error = errno;
   if (fd >= 0)
@@ -84,7 +84,7 @@ int process_write(pid_t pid, const char *name, const char *text) {
 pid_t pidfd_number(int pidfd) {
   char path[48], text[512];
   snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   if (fd >= 0)
     close(fd);

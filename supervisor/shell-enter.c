@@ -26,7 +26,7 @@ static _Noreturn void spawn_entered(struct shell *shell, const struct definition
     _exit(note_send(shell->channel.notes, NOTE_MAIN, pidfd) < 0);
   if (shell_set_limits(definition, &failure) < 0 || (definition->tty && shell_open_terminal(shell, definition, &failure) < 0))
     shell_give_up(shell, &failure);
-  if (shell->channel.input < 0 && (shell->channel.input = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+  if (shell->channel.input < 0 && (shell->channel.input = open("/dev/null", O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0)
     fail(&failure, LAYER_COMMAND, "open /dev/null"), shell_give_up(shell, &failure);
   if (credentials_drop(shell->host, definition, &failure) < 0)
     shell_give_up(shell, &failure);
@@ -68,7 +68,7 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
 void shell_serve_files(struct shell *shell, int target, int connection, uint32_t request) {
   static const struct definition files = {.capabilities = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID};
   struct failure failure;
-  int host = mutant("files-host-side") ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  int host = mutant("files-host-side") ? open("/", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
   int kept[] = {0, 1, 2, target, connection, host < 0 ? 0 : host};
   process_title("files", "");
   if (join(shell, &failure) < 0 || dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
@@ -78,7 +78,7 @@ void shell_serve_files(struct shell *shell, int target, int connection, uint32_t
     _exit(1);
   if (mutant("agents-load"))
     mutant_load("/etc/ld.so.preload");
-  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open("/", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if ((host >= 0 && (fchdir(host) < 0 || chroot(".") < 0)) || credentials_drop(shell->host, &files, &failure) < 0)
     _exit(1);
   close(target);

@@ -202,7 +202,7 @@ _Noreturn void shell_become_command(struct shell *shell, const struct definition
 
 /* The init's stdio is the sandbox's /dev/null, and it holds nothing else of anybody's. `command` -1: it only holds the namespaces. */
 static _Noreturn void rule(int last, pid_t command) {
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  int null = open("/dev/null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   for (int fd = 0; fd < 3 && null >= 0; fd++)
     dup2(null, fd);
   int kept[] = {0, 1, 2, last};

@@ -40,7 +40,7 @@ static int count_mounts(pid_t pid) {
   char path[40], text[4096];
   int count = 0;
   snprintf(path, sizeof path, "/proc/%d/mountinfo", (int)pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
   if (fd < 0)
     return 0;
   for (ssize_t length; (length = read(fd, text, sizeof text)) > 0;)
