@@ -792,7 +792,7 @@ export interface Operations {
       } | null;
     };
   };
-  /** What a launch needs of this host: ok, degraded or missing: GET /v1/preflight */
+  /** What a launch needs of this host: ok, degraded or missing; and what weakens isolation: weak: GET /v1/preflight */
   getPreflight: {
     path: undefined;
     query: undefined;
@@ -801,7 +801,7 @@ export interface Operations {
       status: "ok" | "degraded" | "missing";
       checks: ({
         name: string;
-        status: "ok" | "degraded" | "missing";
+        status: "ok" | "weak" | "degraded" | "missing";
         detail: string;
         cost: string | null;
         remedy: string | null;

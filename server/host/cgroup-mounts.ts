@@ -6,8 +6,9 @@ export interface CgroupMounts {
   v1: ReadonlyMap<string, string>;
 }
 
-export const cgroupMounts = async (): Promise<CgroupMounts> => {
-  const lines = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" "));
+/** @param proc where proc(5) is mounted */
+export const cgroupMounts = async (proc = "/proc"): Promise<CgroupMounts> => {
+  const lines = (await readFile(`${proc}/self/mounts`, "utf8")).split("\n").map((line) => line.split(" "));
   const v1 = new Map<string, string>();
   for (const [, directory = "", type, options = ""] of lines)
     if (type === "cgroup") for (const option of options.split(",")) if (!v1.has(option)) v1.set(option, directory);

@@ -5,6 +5,7 @@ import { namespaceTypes } from "../domain/instance-ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
 import { diskCheck } from "./disks.ts";
 import { launcherChecks } from "./preflight-launcher.ts";
+import { settingChecks } from "./preflight-settings.ts";
 
 const readText = (path: string): Promise<string | null> =>
   readFile(path, "utf8").then(
@@ -133,7 +134,7 @@ const space = async (stateDir: string): Promise<Check> => {
   };
 };
 
-/** Looks at everything a launch needs of this machine, and asks the launcher what it could not apply. */
+/** Looks at everything a launch needs of this machine, asks the launcher what it could not apply, and looks at settings that weaken isolation. */
 export class HostPreflight implements Preflight {
   readonly #launcher: Launcher;
   readonly #stateDir: string;
@@ -160,6 +161,6 @@ export class HostPreflight implements Preflight {
       space(this.#stateDir),
       diskCheck(this.#stateDir),
     ]);
-    return [await privileges(), ...found.flat(), ...launcherChecks(facts, failure)];
+    return [await privileges(), ...found.flat(), ...launcherChecks(facts, failure), ...(await settingChecks(facts))];
   }
 }

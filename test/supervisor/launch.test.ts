@@ -123,6 +123,8 @@ test("processes inside hold the descriptors 0, 1 and 2 and those they opened", (
       if (pid === box.init) continue;
       await eventually("no descriptor more, once its libraries are loaded", () => `${descriptors(pid)}` === "0,1,2");
     }
+    // It closes the pidfd of its command once the supervisor has taken note of that, which may be after the launch is answered.
+    await eventually("the init's own four", () => descriptors(box.init).length === 4);
     const [zero, one, two, ...rest] = descriptors(box.init).map((fd) => descriptorTarget(box.init, fd));
     expect([zero, one, two]).toEqual(["/dev/null", "/dev/null", "/dev/null"]);
     expect(rest).toEqual([expect.stringMatching(/^pipe:/)]);

@@ -53,7 +53,10 @@ test("the package installs, and its units serve", async () => {
 
 test("the host has all that is required, and cgroups of version 2 alone", async () => {
   const { checks } = await guest.get("GET", "/preflight");
-  expect(checks.filter(({ status }: { status: string }) => status !== "ok")).toEqual([]);
+  const notOk = checks.filter(({ status }: { status: string }) => status !== "ok");
+  // Debian has Yama, and has it off.
+  expect(await guest.run("cat /proc/sys/kernel/yama/ptrace_scope")).toBe("0");
+  expect(notOk).toEqual([expect.objectContaining({ name: "yama", status: "weak", detail: "kernel.yama.ptrace_scope is 0" })]);
   expect((await guest.get("GET", "/info")).launcher.cgroupLayout).toBe("v2");
   expect(await guest.run("findmnt -rno FSTYPE -t cgroup,cgroup2")).toBe("cgroup2");
 });
@@ -87,6 +90,17 @@ test("a sandbox starts, and its limits stand in the files of its cgroup", async 
     "cpu.weight": "300",
     "pids.max": "40",
   });
+});
+
+test("the out-of-memory killer finds better victims inside than outside, and nobody inside changes that; daemon and launcher leave no core", async () => {
+  const { supervisor, process } = await guest.get("GET", "/sandboxes/main");
+  const [daemon, launcher] = [await daemonPid(), Number(await unitShow("unshared-launcher.service", "MainPID"))];
+  const pids = [daemon, launcher, supervisor.pid, process.pid];
+  expect(await guest.run(`for p in ${pids.join(" ")}; do cat /proc/$p/oom_score_adj; done`)).toBe("-900\n-900\n-900\n500");
+  const lowered = await bash("main", "echo 499 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj");
+  expect([lowered.output.stdout.data, lowered.output.stderr.data]).toEqual(["500\n", expect.stringContaining("Permission denied")]);
+  const core = await guest.run(`for p in ${pids.join(" ")}; do sed -n 's/^Max core file size *//p' /proc/$p/limits; done`);
+  expect(core.split("\n").map((line) => line.split(/ +/).slice(0, 2))).toEqual(pids.map(() => ["1", "1"]));
 });
 
 test("a command runs in it; no more processes than its limit; more CPU than its share is not given", async () => {

@@ -74,7 +74,7 @@ export const doctor = async ({ client, out }: Context): Promise<number> => {
   out.value({ status, checks, version: info.version }, () => {
     out.line(`unshared ${info.version}, Linux ${info.kernel}, daemon pid ${info.pid}`);
     for (const check of checks) {
-      const color = ({ ok: "green", degraded: "yellow", missing: "red" } as const)[check.status];
+      const color = ({ ok: "green", weak: "yellow", degraded: "yellow", missing: "red" } as const)[check.status];
       out.line(`${out.paint(check.status.padEnd(8), color)}  ${check.name}: ${check.detail}`);
       if (check.status !== "ok" && check.cost !== null) out.line(`          what it costs: ${check.cost}`);
       if (check.status !== "ok" && check.remedy !== null) out.line(`          to mend it: ${check.remedy}`);

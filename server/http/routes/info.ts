@@ -8,7 +8,7 @@ import type { Services } from "../services.ts";
 
 const tags = ["daemon"];
 const Ids = Type.Array(Type.String());
-const Status = OneOf(["ok", "degraded", "missing"]);
+const Verdict = OneOf(["ok", "degraded", "missing"]);
 
 const Launcher = Type.Object({
   pid: Type.Integer(),
@@ -70,13 +70,13 @@ const InfoReport = Type.Object(
 
 const Check = Type.Object({
   name: Type.String(),
-  status: Status,
+  status: OneOf(["ok", "weak", "degraded", "missing"]),
   detail: Type.String(),
   cost: Nullable(Type.String()),
   remedy: Nullable(Type.String()),
 });
 
-const PreflightReport = Type.Object({ status: Status, checks: Type.Array(Check) }, { examples: [examplePreflight] });
+const PreflightReport = Type.Object({ status: Verdict, checks: Type.Array(Check) }, { examples: [examplePreflight] });
 
 export const infoRoutes =
   ({ info }: Services): FastifyPluginAsyncTypebox =>
@@ -104,7 +104,7 @@ export const infoRoutes =
         schema: {
           tags,
           operationId: "getPreflight",
-          summary: "What a launch needs of this host: ok, degraded or missing",
+          summary: "What a launch needs of this host: ok, degraded or missing; and what weakens isolation: weak",
           response: { 200: PreflightReport, ...problemResponses() },
         },
       },

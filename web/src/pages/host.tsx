@@ -6,14 +6,14 @@ import { Loaded } from "../components/states.tsx";
 import { formatAgo } from "../format.ts";
 import { useResource } from "../resource.ts";
 
-const tones = { ok: "good", degraded: "warn", missing: "bad" } as const;
+const tones = { ok: "good", weak: "warn", degraded: "warn", missing: "bad" } as const;
 const verdicts = {
   ok: "This host has all that sandboxes need.",
   degraded: "Sandboxes start, and something works less well than it could.",
   missing: "Something is missing: no sandbox can be started.",
 } as const;
 /** What needs a hand comes first. */
-const order = { missing: 0, degraded: 1, ok: 2 } as const;
+const order = { missing: 0, degraded: 1, weak: 2, ok: 3 } as const;
 
 /** What the host has and lacks, in words, and what the daemon is. */
 export const HostPage = () => {
@@ -21,7 +21,10 @@ export const HostPage = () => {
   const info = useResource((client, signal) => client.info({ signal }), [], 10);
   return (
     <>
-      <PageHead title="Host" about="Each requirement of a launch: whether it is met, what its lack costs, and how to mend it.">
+      <PageHead
+        title="Host"
+        about="Each requirement of a launch, and each setting that weakens isolation: whether it is met, what its lack costs, and how to mend it."
+      >
         <Button icon="restart" disabled={preflight.isLoading} onClick={preflight.reload}>
           Check again
         </Button>
