@@ -10,6 +10,7 @@ import type { Check } from "./check.ts";
 import { hostileTrees, withHostileTree } from "./hostile-trees.ts";
 import { expectedMounts, mountsOf } from "./mount-list.ts";
 import { canary, probePath, type Stage, ways } from "./stage.ts";
+import { systemGolden } from "./system-golden.ts";
 import { treeDigest } from "./tree-digest.ts";
 
 const nsenter = (pid: number, ...args: string[]) => spawnSync("nsenter", ["--target", String(pid), ...args], { encoding: "utf8" });
@@ -49,7 +50,8 @@ export const filesystemChecks: Check[] = [
     async run(stage) {
       const file = join(tmpdir(), `${canary}-name`);
       writeFileSync(file, `${canary}-file`, { mode: 0o644 });
-      const command = ["/bin/bash", "-c", "echo $CANARY > /secret; echo written; while :; do sleep 1; done", `${canary}-argument`];
+      // No process ends while the probe walks through /proc: nftw(3) gives up where a directory is gone.
+      const command = ["/bin/bash", "-c", "echo $CANARY > /secret; echo written; sleep infinity; :", `${canary}-argument`];
       await stage.sandbox({ name: "secret", command, env: { CANARY: `${canary}-variable` }, labels: { canary: `${canary}-label` } });
       try {
         await until("the secret", async () => (await stage.logOf("secret")).includes("written"), 20_000);
@@ -77,6 +79,7 @@ export const filesystemChecks: Check[] = [
       const before = hostMounts(stage.host.daemon.directory);
       const mounts = mountsOf(stage.box.process.pid);
       expect(mounts).toEqual(expectedMounts());
+      expect(mounts).toEqual(systemGolden("mounts") ?? mounts);
       const tree = join(stage.rootTree(), "probes");
       expect(spawnSync("mount", ["-t", "tmpfs", "none", tree]).status).toBe(0);
       try {
@@ -142,7 +145,7 @@ export const filesystemChecks: Check[] = [
       for (const file of files)
         for (const tty of [false, true]) {
           const body = { command: [file], user: { uid: 1000, gid: 1000 }, tty };
-          const { status, text, body: found } = await stage.host.request("POST", "/v1/sandboxes/box/processes?wait=true", body);
+          const { status, text, body: found } = await stage.host.request("POST", "/v1/sandboxes/box/processes?wait=300", body);
           expect(status, text).toBeLessThan(300);
           expect(found.output.stdout.data.replaceAll("\r", ""), `${file} ${tty}`).toBe(
             "ids: 1000 1000 1000, 1000 1000 1000\ncapabilities: 0 0\n",
@@ -213,7 +216,7 @@ export const filesystemChecks: Check[] = [
       ];
       for (const cwd of refused)
         for (const tty of [false, true]) {
-          const { status, text } = await stage.host.request("POST", "/v1/sandboxes/box/processes?wait=true", {
+          const { status, text } = await stage.host.request("POST", "/v1/sandboxes/box/processes?wait=300", {
             command: ["/bin/true"],
             cwd,
             tty,
@@ -221,7 +224,7 @@ export const filesystemChecks: Check[] = [
           expect(`${cwd} ${status} ${text}`).toMatch(/ 422 .*"\/cwd"/);
         }
       for (const cwd of ["/proc/self/fd/9", "/proc/1/root", "/link"]) {
-        const { status, body } = await stage.host.request("POST", "/v1/runs?wait=true", { root: "probes", command: ["/bin/true"], cwd });
+        const { status, body } = await stage.host.request("POST", "/v1/runs?wait=300", { root: "probes", command: ["/bin/true"], cwd });
         expect([cwd, status === 422 || body.state === "failed"]).toEqual([cwd, true]);
       }
       const foreign = { command: ["/bin/true"], cwd: "/closed", user: { uid: 1000, gid: 1000 } };

@@ -6,6 +6,7 @@ import { expect } from "vitest";
 import type { Check } from "./check.ts";
 import { masked, readOnly } from "./mount-list.ts";
 import type { Outcomes, Stage } from "./stage.ts";
+import { systemGolden } from "./system-golden.ts";
 
 /** Docker's masks, and what else must not be read. What is below a mask is masked; what a kernel has not is absent. */
 const unreadable = [
@@ -117,6 +118,8 @@ export const kernelViewsChecks: Check[] = [
         const own = /^\/proc\/(?:\d+|self|thread-self)(?:\/task\/\d+)?\/(.+)$/;
         const beyond = Object.keys(found).filter((path) => !masked.includes(path) && !golden.includes(own.exec(path)?.[1] ?? ""));
         expect(beyond, way).toEqual([]);
+        const names = [...new Set(Object.keys(found).map((path) => own.exec(path)?.[1] ?? path))].sort();
+        expect(names, way).toEqual(systemGolden("writable") ?? names);
         expect(Number(tried)).toBeGreaterThan(1_000);
         figure = `${Object.keys(found).length} of ${tried} files open`;
       });
@@ -146,7 +149,7 @@ export const kernelViewsChecks: Check[] = [
         await stage.sandbox({ name, ...(name === "ids-of-the-host" ? { namespaces: { user: false } } : {}) });
         try {
           for (const tty of [false, true]) {
-            const { body } = await stage.host.request("POST", `/v1/sandboxes/${name}/processes?wait=true`, {
+            const { body } = await stage.host.request("POST", `/v1/sandboxes/${name}/processes?wait=300`, {
               command: ["/probes/devices"],
               tty,
             });

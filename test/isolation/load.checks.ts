@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { isAlive, until } from "../fixtures/processes.ts";
+import { slowness } from "../fixtures/slowness.ts";
 import { type Check, Unsupported } from "./check.ts";
 import { outcomesOf, type Stage } from "./stage.ts";
 
@@ -160,7 +161,7 @@ export const loadChecks: Check[] = [
         const slow = answers.sort((a, b) => a - b)[Math.floor(answers.length * 0.99)] ?? 0;
         expect(share).toBeGreaterThan(0.2);
         expect(held / elapsed).toBeLessThan(0.12);
-        expect(slow).toBeLessThan(5_000);
+        expect(slow).toBeLessThan(5_000 * slowness);
         return `${Math.round(share * 100)} % for 2 of 32 processes, ${(held / elapsed).toFixed(2)} of 0.05 processors for 30, API p99 ${Math.round(slow)} ms`;
       } finally {
         for (const name of names) await stage.host.request("DELETE", `/v1/sandboxes/${name}`);
@@ -175,7 +176,7 @@ export const loadChecks: Check[] = [
     async run(stage) {
       if (spawnSync("stress-ng", ["--version"]).status !== 0) throw new Unsupported("stress-ng is not installed");
       const source = { kind: "copy", binaries: ["/usr/bin/stress-ng", "/bin/bash", "/bin/sleep"] };
-      const root = await stage.host.request("POST", "/v1/roots?wait=60", { name: "stress", source });
+      const root = await stage.host.request("POST", "/v1/roots?wait=300", { name: "stress", source });
       expect([root.status, root.text]).toEqual([201, root.text]);
       const before = { settings: hostSettings(), complaints: complaints() };
       // The long form: the whole class, one after the other. The short one: some that try what is refused, all at once.
@@ -187,13 +188,13 @@ export const loadChecks: Check[] = [
       try {
         await stage.output("exec", ["/bin/true"]);
         const report = await stage.host.run({ root: "stress", name: "stress", command: ["/bin/sleep", "infinity"], limits });
-        await stage.host.request("POST", "/v1/sandboxes/stress/processes?wait=true", {
+        await stage.host.request("POST", "/v1/sandboxes/stress/processes?wait=300", {
           command: ["/bin/bash", "-c", "[[ -d /tmp ]] || mkdir /tmp"],
         });
         const started = await stage.host.request("POST", "/v1/sandboxes/stress/processes", { command });
         expect([started.status, started.text]).toEqual([201, started.text]);
         await until("it began", async () => /dispatching hogs: \d+/.test(await stage.logOf("stress")), 20_000);
-        const deadline = stage.isLong ? 600_000 : 12_000;
+        const deadline = stage.isLong ? 600_000 : 12_000 * slowness;
         const path = `/v1/sandboxes/stress/processes/${started.body.id}`;
         const ended = () => stage.host.request("GET", path).then(({ body }) => body.state === "ended");
         for (const end = performance.now() + deadline; performance.now() < end && !(await ended()); await sleep(200))

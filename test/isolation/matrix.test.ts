@@ -66,8 +66,9 @@ describe("checks and mutants", () => {
   });
 
   if (!isFull)
-    it.each(columns)("%s is found", async (mutant) => {
+    it.for(columns)("%s is found", async (mutant, { task }) => {
       const check = finderOf(mutant);
+      task.meta.figure = `${check?.number}`;
       await without(mutant);
       const { outcome, note } = check ? await outcomeOf(check) : { outcome: "none", note: "no check finds it" };
       expect(`${outcome}: ${note}`, `check ${check?.number}`).toMatch(/^red: /);

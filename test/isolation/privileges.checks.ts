@@ -8,6 +8,7 @@ import { type Check, Unsupported } from "./check.ts";
 import { denials } from "./denials.ts";
 import { decide, disassemble, type Filter, filterOf } from "./filter.ts";
 import type { Outcomes } from "./stage.ts";
+import { systemGolden } from "./system-golden.ts";
 
 const none = "0000000000000000";
 const confined = { CapInh: none, CapPrm: none, CapEff: none, CapBnd: none, CapAmb: none, NoNewPrivs: "1", Seccomp: "2", Groups: "" };
@@ -55,14 +56,20 @@ export const privilegesChecks: Check[] = [
       if (process.arch !== "x64") throw new Unsupported("the list is that of x86-64");
       const filter = filterOf(stage.box.process.pid);
       expect(filter.length).toBeGreaterThan(100);
+      const found: Outcomes = {};
       for (const abi of ["x86-64", "x32"] as const) {
         const decided = Array.from({ length: 512 }, (_, number) => decide(filter, abi, number));
         expect(decided, abi).toEqual(abi === "x32" ? decided.map(() => "ENOSYS") : reviewed());
         const live = await stage.probe("exec", "sweep", abi);
+        Object.assign(found, live);
         for (const [number, decision] of decided.entries())
           if (decision !== "allow" && ![sync, ...unfiltered].includes(number))
             expect(`${abi} ${number}: ${live[`${abi} ${number}`]}`).toBe(`${abi} ${number}: ${decision}`);
       }
+      const absent = reviewed().flatMap((decision, number) =>
+        decision === "allow" && found[`x86-64 ${number}`] === "ENOSYS" ? [`${number}`] : [],
+      );
+      expect(absent).toEqual(systemGolden("unknown-calls")?.map((line) => line.split(" ")[0]) ?? absent);
       const strict = await stage.sandbox({ name: "strict", seccomp: "strict" });
       const closed = filterOf(strict.process.pid);
       await stage.host.request("DELETE", "/v1/sandboxes/strict");

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { isAlive, until } from "../fixtures/processes.ts";
+import { slowness } from "../fixtures/slowness.ts";
 import type { Check } from "./check.ts";
 import { type Outcomes, outcomesOf, type Stage } from "./stage.ts";
 
@@ -24,12 +25,12 @@ export const resourcesChecks: Check[] = [
           most = Math.max(most, stage.host.pidsInside(report).length);
         }
         expect(most).toBeLessThanOrEqual(64);
-        expect(slowest).toBeLessThan(1_000);
+        expect(slowest).toBeLessThan(1_000 * slowness);
         const inside = stage.host.pidsInside(report);
         const began = performance.now();
         expect((await stage.host.request("POST", "/v1/sandboxes/bomb/kill", {})).status).toBe(200);
         const killed = performance.now() - began;
-        expect(killed).toBeLessThan(2_000);
+        expect(killed).toBeLessThan(2_000 * slowness);
         expect(inside.filter(isAlive)).toEqual([]);
         return `${most} processes, API ${Math.round(slowest)} ms, kill ${Math.round(killed)} ms`;
       } finally {

@@ -60,7 +60,7 @@ export class Stage {
     const stage = new Stage(await SandboxDaemon.startAs({ mutable, wrapper: careless }, `isolation-${name}`, idBase, ...flags));
     try {
       const source = { kind: "copy", binaries: programs.map((program) => `/bin/${program}`), files };
-      const { status, body, text } = await stage.host.request("POST", "/v1/roots?wait=30", { name: "probes", source });
+      const { status, body, text } = await stage.host.request("POST", "/v1/roots?wait=300", { name: "probes", source });
       if (status !== 201) throw new Error(`no root: ${status} ${text}`);
       stage.#root = body.id;
       await stage.afresh();
@@ -95,7 +95,12 @@ export class Stage {
     writeFileSync(`${this.host.program}.mutants`, mutants.join(","));
     process.kill(launcher, "SIGTERM");
     await until("the end of the launcher", () => !isAlive(launcher), 20_000);
-    await this.afresh();
+    // One that is slow to start is answered for by 503 until it has.
+    const isSlow = (error: Error): false => {
+      if (!error.message.includes("launcher-unavailable")) throw error;
+      return false;
+    };
+    await until("the next launcher", () => this.afresh().then(() => true, isSlow), 20_000);
   }
 
   /** A running sandbox whose main process ignores USR1 and does nothing, unless the definition has a command. */
@@ -109,14 +114,14 @@ export class Stage {
     const { status, body, text } =
       way === "main"
         ? await this.#asMain(command)
-        : await this.host.request("POST", `/v1/sandboxes/${sandbox}/processes?wait=true`, { command, tty: way === "terminal" });
+        : await this.host.request("POST", `/v1/sandboxes/${sandbox}/processes?wait=300`, { command, tty: way === "terminal" });
     if (status >= 300 || body.exit?.code !== 0) throw new Error(`${command.join(" ")} (${way}): ${status} ${text}`);
     return body.output.stdout.data.replaceAll("\r\n", "\n");
   }
 
   async #asMain(command: string[]): Promise<Reply> {
     const { id } = await this.sandbox({ command });
-    const reply = await this.host.request("GET", `/v1/sandboxes/${id}/processes/main?wait=true`);
+    const reply = await this.host.request("GET", `/v1/sandboxes/${id}/processes/main?wait=300`);
     await this.host.request("DELETE", `/v1/sandboxes/${id}`);
     return reply;
   }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAlive, statusLine, until } from "../fixtures/processes.ts";
+import { slowness } from "../fixtures/slowness.ts";
 import { Stage } from "./stage.ts";
 
 let stage: Stage;
@@ -17,7 +18,7 @@ const start = async (sandbox: string, script: string) => {
 };
 
 describe("memory of a supervisor", () => {
-  it("stays within what output may take, whatever is written or left unreaped inside", { timeout: 120_000 }, async () => {
+  it("stays within what output may take, whatever is written or left unreaped inside", { timeout: 120_000 * slowness }, async () => {
     const zombies = stage.isLong ? 10_000 : 500;
     const limits = { pids: zombies + 100, openFiles: 6_000, outputBytes: 65_536 };
     const { supervisor } = await stage.sandbox({ name: "heavy", limits });

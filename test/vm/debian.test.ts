@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Guest } from "./guest.ts";
-import { askAll, writeReport } from "./probes.ts";
+import { askAll } from "./probes.ts";
 
 vi.setConfig({ testTimeout: 1_800_000, hookTimeout: 900_000 });
 
@@ -124,7 +124,6 @@ test("a command runs in it; no more processes than its limit; more CPU than its 
 
 test("the probes of the isolation battery find nothing open on this kernel", async () => {
   const found = await askAll(guest);
-  if (process.env["UNSHARED_TEST_LONG"] === "1") await writeReport(guest, found);
   expect([...found].flatMap(([{ number, most }, open]) => open.slice(most ?? 0).map((name) => `${number} ${name}`))).toEqual([]);
 });
 

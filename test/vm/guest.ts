@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { buildProbes, probePath } from "../isolation/stage.ts";
+import { packages } from "./cargo.ts";
 import { Machine } from "./machine.ts";
 
 const execute = promisify(execFile);
@@ -16,7 +16,7 @@ type Body = any;
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** A stock Debian 12 with the package of this repository at hand in two versions, /mnt/old.deb and /mnt/new.deb, and the probes of the isolation tests. */
+/** A stock Debian 12 with a cargo of this repository on /mnt: unless another is asked for the package in two versions, old.deb and new.deb, and the probes. */
 export class Guest {
   readonly #machine: Machine;
   readonly #directory: string;
@@ -28,12 +28,13 @@ export class Guest {
     this.bootId = bootId;
   }
 
-  static async start(): Promise<Guest> {
+  /** @param cargo makes the file in a directory. @param megabytes of memory */
+  static async start(cargo: (directory: string) => Promise<string> = packages, megabytes = 1_536): Promise<Guest> {
     const directory = await mkdtemp(join(tmpdir(), "unshared-vm-"));
     try {
       const image = execute(join(import.meta.dirname, "image"), [join(repository, "build/vm")]);
-      const [{ stdout }, cargo] = await Promise.all([image, packages(directory)]);
-      const machine = await Machine.start(stdout.trim(), cargo, directory);
+      const [{ stdout }, disk] = await Promise.all([image, cargo(directory)]);
+      const machine = await Machine.start(stdout.trim(), disk, directory, megabytes);
       const guest = new Guest(machine, directory, await machine.booted(bootMilliseconds));
       await guest.run("mount -o ro /dev/vdb /mnt");
       return guest;
@@ -84,24 +85,4 @@ export class Guest {
     await this.#machine[Symbol.asyncDispose]();
     await rm(this.#directory, { recursive: true });
   }
-}
-
-/** A filesystem with the package as it is, the same with the next version, and the probes. */
-async function packages(directory: string): Promise<string> {
-  const { stdout } = await execute(join(repository, "script/package"), ["--fast", join(directory, "package")]);
-  const tree = join(directory, "tree");
-  const cargo = join(directory, "cargo");
-  await execute("dpkg-deb", ["--raw-extract", stdout.trim(), tree]);
-  await execute("sed", ["-i", "s/^Version: .*/&.1/", join(tree, "DEBIAN/control")]);
-  await mkdir(cargo);
-  await execute("dpkg-deb", ["--root-owner-group", "-Znone", "--build", tree, join(cargo, "new.deb")]);
-  await execute("mv", [stdout.trim(), join(cargo, "old.deb")]);
-  buildProbes();
-  await cp(probePath("."), join(cargo, "probes"), { recursive: true });
-  const file = join(directory, "cargo.img");
-  await writeFile(file, "");
-  await execute("truncate", ["-s", "512M", file]);
-  await execute("mke2fs", ["-q", "-t", "ext4", "-d", cargo, file]);
-  await Promise.all([tree, cargo].map((each) => rm(each, { recursive: true })));
-  return file;
 }

@@ -29,8 +29,9 @@ export class Machine {
    * @param image of test/vm/image
    * @param cargo file that the guest finds as /dev/vdb
    * @param directory for sockets and the log of the console
+   * @param megabytes of memory
    */
-  static async start(image: string, cargo: string, directory: string): Promise<Machine> {
+  static async start(image: string, cargo: string, directory: string, megabytes: number): Promise<Machine> {
     const control = join(directory, "control.sock");
     const consoleLog = join(directory, "console.log");
     const drive = (file: string, rest: string) => ["-drive", `file=${file},format=raw,if=virtio,${rest}`];
@@ -39,7 +40,8 @@ export class Machine {
     const child = spawn(
       "setpriv", // it ends with the tests, however these end
       [
-        ...["--pdeathsig", "KILL", "nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1536"],
+        ...["--pdeathsig", "KILL", "nice", "-n", "10"],
+        ...["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", `${megabytes}`],
         ...["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", ...kernel],
         ...["-append", "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1"],
         ...drive(join(image, "disk.img"), "snapshot=on,cache=unsafe"),

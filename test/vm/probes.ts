@@ -1,11 +1,7 @@
 /** The questions of the isolation battery that a probe alone answers, asked on the guest's kernel. */
-import { writeFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { expect } from "vitest";
 import { type PeerRow, peerRows } from "../isolation/peer-rows.ts";
 import type { Guest } from "./guest.ts";
-
-const report = resolve(import.meta.dirname, "../isolation/DEBIAN.md");
 
 /** A sandbox with the probes in it, in which each question is asked; answers what is open, by number. */
 export const askAll = async (guest: Guest): Promise<Map<PeerRow, string[]>> => {
@@ -30,24 +26,4 @@ export const askAll = async (guest: Guest): Promise<Map<PeerRow, string[]>> => {
   }
   await guest.get("DELETE", `/sandboxes/${sandbox.id}`);
   return found;
-};
-
-/** DEBIAN.md. */
-export const writeReport = async (guest: Guest, found: ReadonlyMap<PeerRow, readonly string[]>): Promise<void> => {
-  const [kernel, layout, system] = (
-    await guest.run('uname -r; findmnt -rno FSTYPE /sys/fs/cgroup; . /etc/os-release; echo "$PRETTY_NAME"')
-  ).split("\n");
-  const lines = [
-    "# The battery's probes on a stock Debian",
-    "",
-    "Written by `UNSHARED_TEST_VM=1 UNSHARED_TEST_LONG=1 script/test vm/debian`; do not edit. Each question was asked of a sandbox of the installed",
-    "package in a virtual machine. REPORT.md has the whole battery, on another kernel.",
-    "",
-    `${system}, kernel ${kernel}, cgroups ${layout === "cgroup2" ? "v2" : layout}.`,
-    "",
-    "| | what is open of | found |",
-    "|---|---|---|",
-    ...[...found].map(([{ number, what, most }, open]) => `| ${number} | ${what} | ${most ? open.length : open.join(", ") || "nothing"} |`),
-  ];
-  writeFileSync(report, `${lines.join("\n")}\n`);
 };
