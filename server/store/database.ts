@@ -92,6 +92,8 @@ export class Database implements Persistence {
       // KiB. better-sqlite3 is built for 16 MB, which would double pages that the kernel keeps anyway.
       this.#connection.pragma("cache_size = -2000");
       this.#connection.pragma(`journal_size_limit = ${keptLogBytes}`);
+      // Daemons that were killed before their commits were so many would never have done it.
+      if (fstatSync(this.#log).size > keptLogBytes) this.#checkpoint();
     } catch (error) {
       this.#connection.close();
       throw error;

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { DomainError } from "../domain/errors.ts";
 import {
   type ExecOrder,
@@ -17,9 +18,6 @@ import type { SupervisorClients } from "./supervisors.ts";
 const replyMilliseconds = 10_000;
 /** Beyond the 20 s in which the supervisor gives a start up by itself. */
 const startMilliseconds = 25_000;
-/** EAGAIN of clone(2) and fork(2): the pids limit of the cgroup. */
-const limitErrno = 11;
-
 /** A request that waits for output. What several readers get is given back by none of them. */
 interface Wait {
   chunk: Promise<OutputChunk>;
@@ -145,10 +143,13 @@ const failureOf = (error: unknown, sandboxId: string, process: string): Error =>
   if (code === "closed") return new DomainError("stdin-closed", "the process takes no input", { cause: error });
   if (code === "no-terminal") return new DomainError("no-terminal", error.message, { cause: error });
   if (code === "busy") return new DomainError("process-limit", error.message, { cause: error });
-  const atLimit = code === "launch-failed" && fields.numberOr("errno", 0) === limitErrno;
-  if (atLimit)
-    return new DomainError("process-limit", `the sandbox has as many processes as its limit allows: ${error.message}`, {
-      members: { errno: limitErrno },
+  // EAGAIN of clone(2): the pids limit of the cgroup. ENOSPC of /dev/pts/ptmx: `max` of its devpts.
+  const errno = fields.numberOr("errno", 0);
+  const what = errno === constants.errno.EAGAIN ? "processes" : "terminals";
+  const atLimit = what === "processes" || (errno === constants.errno.ENOSPC && fields.optional("layer") === "terminal");
+  if (code === "launch-failed" && atLimit)
+    return new DomainError("process-limit", `the sandbox has as many ${what} as it may: ${error.message}`, {
+      members: { errno },
       cause: error,
     });
   return code === "launch-failed" ? launchFailure(error) : error;

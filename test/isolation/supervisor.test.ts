@@ -1,8 +1,9 @@
 /** What a sandbox does to the supervisor that guards it: its memory stays bounded. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isAlive, statusLine, until } from "../fixtures/processes.ts";
 import { slowness } from "../fixtures/slowness.ts";
+import { expectProblem } from "../http/expect-problem.ts";
 import { Stage } from "./stage.ts";
 
 let stage: Stage;
@@ -39,5 +40,29 @@ describe("memory of a supervisor", () => {
     expect(residentKib(supervisor.pid) - before).toBeLessThan(4_096);
 
     expect((await stage.host.request("DELETE", "/v1/sandboxes/heavy")).status).toBe(200);
+  });
+
+  it("stays where it was with as many terminals as may be open, more asked for, and thousands before", {
+    timeout: 200_000 * slowness,
+  }, async () => {
+    const { supervisor } = await stage.sandbox({ name: "terminals", limits: { pids: 600, outputBytes: 65_536 } });
+    const descriptors = () => readdirSync(`/proc/${supervisor.pid}/fd`).length;
+    const memory = residentKib(supervisor.pid);
+    const path = "/v1/sandboxes/terminals/processes";
+    const terminal = (command: string[], query = "") => stage.host.request("POST", `${path}${query}`, { command, tty: true });
+
+    for (let left = stage.isLong ? 5_000 : 60; left > 0; left -= 4)
+      for (const { body } of await Promise.all(Array.from({ length: 4 }, () => terminal(["/bin/true"], "?wait=true"))))
+        expect(body.exit).toMatchObject({ code: 0 });
+    const opened = descriptors();
+    const replies = await Promise.all(Array.from({ length: 300 }, () => terminal(["/bin/sleep", "1000"])));
+    const refused = replies.filter(({ status }) => status !== 201);
+    expect(refused).toHaveLength(300 - 256);
+    for (const reply of refused) expect(expectProblem(reply, 409)).toMatchObject({ code: "process-limit", errno: 28, retryable: true });
+    expect(residentKib(supervisor.pid) - memory).toBeLessThan(4_096);
+
+    for (const { body } of replies.filter(({ status }) => status === 201)) process.kill(body.pid, "SIGKILL");
+    await until("hardly more descriptors than before", () => descriptors() <= opened + 4, 20_000);
+    expect((await stage.host.request("DELETE", "/v1/sandboxes/terminals")).status).toBe(200);
   });
 });

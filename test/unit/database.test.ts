@@ -1,11 +1,24 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import SQLite from "better-sqlite3";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DaemonLock, LockedError } from "../../server/store/daemon-lock.ts";
 import { Database } from "../../server/store/database.ts";
 import { listMigrations, migrate } from "../../server/store/migrations.ts";
+import { until } from "../fixtures/processes.ts";
 
 let folder: string;
 let path: string;
@@ -35,6 +48,30 @@ test("what was committed is there after a new start, and a rolled back transacti
   const second = new Database(path);
   expect(countMarkers(second)).toBe(1);
   await second.close();
+});
+
+test("a long log of programs that were killed is moved into the database by the next one", async () => {
+  const killed = new Database(path);
+  const name = "x".repeat(1 << 20);
+  for (let index = 0; index < 24; index++) killed.transaction(() => mark(killed, `${index}${name}`));
+  await killed.durable();
+  const copy = join(folder, "copy.db");
+  for (const suffix of ["", "-wal"]) copyFileSync(`${path}${suffix}`, `${copy}${suffix}`);
+  await killed.close();
+  const logBytes = () => statSync(`${copy}-wal`).size;
+  const before = statSync(copy).size;
+  expect(logBytes()).toBeGreaterThan(24 << 20);
+  const next = new Database(copy);
+  await until("all of it in the database", () => statSync(copy).size - before > 24 << 20, 20_000);
+  const isAnew = async () => {
+    // Time for the thread to reach the end of the log: a commit begins it anew only then.
+    await sleep(300);
+    next.transaction(() => mark(next, `${performance.now()}`));
+    return logBytes() < 17 << 20;
+  };
+  await until("a log begun anew", isAnew, 20_000);
+  expect(countMarkers(next)).toBeGreaterThan(24);
+  await next.close();
 });
 
 test("callers that arrive together share a sync, and each gets one that began after its call", async () => {
