@@ -15,14 +15,14 @@ const lines = readdirSync(server, { recursive: true, encoding: "utf8" })
 
 const linesWith = (pattern: RegExp): string[] => lines.filter(({ text }) => pattern.test(text)).map(({ path, text }) => `${path}: ${text}`);
 
-test("no deadline of a wait is by the host's clock", () => {
+test("no deadline of a wait is by the host's clock (check 71)", () => {
   const deadlines = /(deadline|until|patience)\w* = Date\.now\(\)|Date\.now\(\) [<>]=? \w*(deadline|until|patience)/i;
   expect(["const deadline = Date.now() + 5;", "if (Date.now() >= deadline) break;"].every((text) => deadlines.test(text))).toBe(true);
   expect(linesWith(deadlines)).toEqual([]);
   expect(linesWith(/deadline\w* = performance\.now\(\)/).length).toBeGreaterThan(2);
 });
 
-test("nothing reads or sets a time of the time zone: daylight saving changes nothing", () => {
+test("nothing reads or sets a time of the time zone: daylight saving changes nothing (check 71)", () => {
   const local = /\.[gs]et(Hours|Minutes|Date|Day|Month|FullYear|TimezoneOffset)\(|\.toLocale(Date|Time)?String\(|\bIntl\.|'localtime'/;
   expect(local.test("new Date().getHours()")).toBe(true);
   expect(linesWith(local)).toEqual([]);

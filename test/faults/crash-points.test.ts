@@ -109,7 +109,7 @@ const verify = async (done: number, pid: number | null): Promise<void> => {
   expect(readdirSync(join(host.daemon.directory, "run/sandboxes"))).toEqual([]);
 };
 
-it("at every step it can be killed, and the world heals", { timeout: 600_000 }, async () => {
+it("at every step it can be killed, and the world heals (check 66)", { timeout: 600_000 }, async () => {
   const faults: string[] = [];
   const seen = new Set<string>();
   const startTo = (step: number): Promise<void> => {

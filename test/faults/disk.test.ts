@@ -50,7 +50,9 @@ const checkDatabase = (): void => {
   database.close();
 };
 
-it("full: nothing acknowledged is lost, nothing is half done, and all goes on once there is room", { timeout: 60_000 }, async () => {
+it("full: nothing acknowledged is lost, nothing is half done, and all goes on once there is room (check 39)", {
+  timeout: 60_000,
+}, async () => {
   const running = await host.run({ name: "running" });
   const [early, late] = [await host.run({ name: "early" }), await host.run({ name: "late" })];
   await host.request("POST", "/v1/sandboxes", { name: "defined" });
@@ -87,7 +89,7 @@ it("full: nothing acknowledged is lost, nothing is half done, and all goes on on
   expect(readdirSync(join(disk.top, "sandboxes"))).toHaveLength(1);
 });
 
-it("read-only after an error: what there is can be read, nothing is promised, and a repaired disk has all that was", {
+it("read-only after an error: what there is can be read, nothing is promised, and a repaired disk has all that was (check 70)", {
   timeout: 60_000,
 }, async () => {
   await host.clear();
@@ -114,7 +116,7 @@ it("read-only after an error: what there is can be read, nothing is promised, an
   expect((await host.request("POST", "/v1/sandboxes/running/start", {})).body.status.state).toBe("running");
 });
 
-it("deleted under the daemon: nothing is promised any more; the next daemon ends what nobody knows and begins anew", {
+it("deleted under the daemon: nothing is promised any more; the next daemon ends what nobody knows and begins anew (check 70)", {
   timeout: 60_000,
 }, async () => {
   await host.clear();

@@ -60,7 +60,7 @@ const launches: [string, string, ...string[]][] = [
   ["execve", "EIO", "command"],
 ];
 
-it.each(launches)("a launch in which %s answers %s", { timeout: 60_000 }, async (call, error, ...layers) => {
+it.each(launches)("a launch in which %s answers %s (check 70)", { timeout: 60_000 }, async (call, error, ...layers) => {
   const rule = `${call}:error=${error}:when=1`;
   const { result, injected } = await injecting(launcher, rule, () => host.request("POST", "/v1/sandboxes?start=true", { name: "box" }));
   expect(injected).toBeGreaterThan(0);

@@ -87,7 +87,7 @@ const verify = async (known: Known): Promise<void> => {
   );
 };
 
-it(`heals after ${kills} kills under load`, { timeout: kills * 20_000 }, async () => {
+it(`heals after ${kills} kills under load (check 65)`, { timeout: kills * 20_000 }, async () => {
   let done = 0;
   for (let round = 0; round < kills; round += 1) {
     const known: Known = new Map();

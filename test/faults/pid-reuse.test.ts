@@ -91,7 +91,7 @@ const unharmed = async (id: string, numbers: number[]): Promise<void> => {
   inside(`kill -9 ${numbers.join(" ")}`);
 };
 
-it("while no daemon runs: the next one takes nobody for the dead supervisor", { timeout: 120_000 }, async () => {
+it("while no daemon runs: the next one takes nobody for the dead supervisor (check 68)", { timeout: 120_000 }, async () => {
   const { id, supervisor, process: main } = await host.run();
   const launcher = await host.launcherPid();
   await endDaemon("SIGKILL");
@@ -103,7 +103,7 @@ it("while no daemon runs: the next one takes nobody for the dead supervisor", { 
   await unharmed(id, [supervisor.pid, main.pid]);
 });
 
-it("while the daemon stands still: an order that it gives then goes to nobody", { timeout: 120_000 }, async () => {
+it("while the daemon stands still: an order that it gives then goes to nobody (check 68)", { timeout: 120_000 }, async () => {
   const { id, supervisor, process: main } = await host.run();
   process.kill(daemonPid(), "SIGSTOP");
   try {

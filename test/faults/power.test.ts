@@ -128,7 +128,7 @@ const verify = async (known: Known, keys: Keys): Promise<void> => {
 
 const digest = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
 
-it(`after ${failures} failures of the power all that was acknowledged is there`, { timeout: failures * 30_000 }, async () => {
+it(`after ${failures} failures of the power all that was acknowledged is there (check 69)`, { timeout: failures * 30_000 }, async () => {
   let [lost, promised] = [0, 0];
   for (let round = 0; round < failures; round += 1) {
     const known: Known = new Map();

@@ -99,8 +99,8 @@ const sweep = async (victim: () => number | Promise<number>): Promise<void> => {
   expect([...codes].filter((code) => !honest.includes(code))).toEqual([]);
 };
 
-it("the supervisor: its sandbox ends with it, and all is cleaned up", { timeout: 600_000 }, () =>
+it("the supervisor: its sandbox ends with it, and all is cleaned up (check 66)", { timeout: 600_000 }, () =>
   sweep(() => titled("unshared-supervisor ready")[0] as number),
 );
 
-it("the launcher: another takes its place", { timeout: 600_000 }, () => sweep(() => host.launcherPid()));
+it("the launcher: another takes its place (check 66)", { timeout: 600_000 }, () => sweep(() => host.launcherPid()));

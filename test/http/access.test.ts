@@ -52,7 +52,7 @@ describe("the token on TCP", () => {
     ["a cookie", () => ({ cookie: `token=${token}` })],
   ];
 
-  it.each(table)("is asked of $name before the body is read", async ({ operation, from }) => {
+  it.each(table)("is asked of $name before the body is read (check 59)", async ({ operation, from }) => {
     for (const [what, lines] of wrong) {
       // The body is announced and never sent: an answer shows that nobody waited for it.
       const announced = operation.method === "GET" ? {} : { "content-type": "application/json", "content-length": "1000000" };
@@ -92,7 +92,7 @@ describe("the token on TCP", () => {
     expect((await ask("GET", "/v1/info", withToken({ authorization: `bearer ${token}` }))).status).toBe(200);
   });
 
-  it("lies in a file of root alone", () => {
+  it("lies in a file of root alone (check 59)", () => {
     expect(statSync(join(daemon.stateDir, "admin.token")).mode & 0o7777).toBe(0o600);
     expect(token.length).toBeGreaterThanOrEqual(43);
   });
@@ -119,7 +119,7 @@ describe("pages of other sites", () => {
     "",
   ];
 
-  it("cannot reach it by another name", async () => {
+  it("cannot reach it by another name (check 58)", async () => {
     for (const foreign of foreignHosts()) expectProblem(await ask("GET", "/v1/info", withToken({ host: foreign })), [400, 421], foreign);
     expectProblem(await ask("GET", "/healthz", { host: "evil.example" }), 421);
     expectProblem(await ask("GET", `http://evil.example:${port()}/v1/info`, withToken()), [400, 404, 421]);
@@ -128,7 +128,7 @@ describe("pages of other sites", () => {
       expect((await ask("GET", "/v1/info", withToken({ host: own }))).status, own).toBe(200);
   });
 
-  it("cannot reach it from another origin", async () => {
+  it("cannot reach it from another origin (check 58)", async () => {
     const origins = [
       "http://evil.example",
       "null",
@@ -152,14 +152,14 @@ describe("pages of other sites", () => {
     expectProblem(await daemon.request("GET", "/v1/info", undefined, { "sec-fetch-site": "cross-site" }), 403);
   });
 
-  it("cannot reach it by a target in absolute form that names another", async () => {
+  it("cannot reach it by a target in absolute form that names another (check 58)", async () => {
     for (const foreign of [`evil.example:${port()}`, `0.0.0.0:${port()}`, `localhost.:${port()}`])
       expectProblem(await ask("GET", `http://${foreign}/v1/info`, withToken()), 421, foreign);
     const posted = await ask("POST", `http://evil.example:${port()}/v1/sandboxes`, withToken(json("{}")), "{}");
     expectProblem(posted, 421);
   });
 
-  it("cannot open a terminal, nor post without a body, from another origin", async () => {
+  it("cannot open a terminal, nor post without a body, from another origin (check 58)", async () => {
     const before = await inventory(daemon);
     const handshake = {
       connection: "upgrade",
@@ -179,7 +179,7 @@ describe("pages of other sites", () => {
     expect(await inventory(daemon)).toEqual(before);
   });
 
-  it("cannot post what a form can, and get no leave from a preflight", async () => {
+  it("cannot post what a form can, and get no leave from a preflight (check 58)", async () => {
     const before = await inventory(daemon);
     for (const type of ["text/plain", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
       expectProblem(await ask("POST", "/v1/sandboxes", withToken({ ...json("{}"), "content-type": type }), "{}"), 415, type);

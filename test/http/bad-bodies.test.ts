@@ -64,7 +64,7 @@ describe.each(operations.filter(({ body }) => body !== null).map((operation) => 
   ({ operation }) => {
     const path = pathOf(operation, "stored");
 
-    it("refuses what is no proper JSON, and makes nothing", async () => {
+    it("refuses what is no proper JSON, and makes nothing (check 61)", async () => {
       const before = await inventory(daemon);
       for (const [what, body, statuses] of bodies) {
         // Runs carry files, and may be larger: what is wrong with this one is its field.

@@ -31,7 +31,7 @@ const refusedStart = (...flags: string[]): { code: number | null; said: string }
 const modeOf = (path: string) => statSync(path).mode & 0o777;
 
 describe("files of the daemon", () => {
-  it("let in root and the group unshared, where there is one, and nobody else", async () => {
+  it("let in root and the group unshared, where there is one, and nobody else (check 64)", async () => {
     await using daemon = await Daemon.start("--ready-shells", "0", "--default-root", "off");
     const hasGroup = spawnSync("getent", ["group", "unshared"]).status === 0;
     expect(modeOf(daemon.socket)).toBe(hasGroup ? 0o660 : 0o600);
@@ -69,7 +69,7 @@ describe("the group unshared", () => {
 });
 
 describe("a start that is refused", () => {
-  it.each([0o750, 0o755, 0o777, 0o701, 0o710])("with a state directory of mode %o", (mode) => {
+  it.each([0o750, 0o755, 0o777, 0o701, 0o710])("with a state directory of mode %o (check 64)", (mode) => {
     mkdirSync(join(directory, "state"));
     chmodSync(join(directory, "state"), mode);
     const { code, said } = refusedStart();
@@ -78,7 +78,7 @@ describe("a start that is refused", () => {
     expect(existsSync(join(directory, "state/state.db"))).toBe(false);
   });
 
-  it("with a state directory of another user", () => {
+  it("with a state directory of another user (check 64)", () => {
     mkdirSync(join(directory, "state"), { mode: 0o700 });
     execFileSync("chown", ["65534", join(directory, "state")]);
     const { code, said } = refusedStart();
@@ -95,7 +95,7 @@ describe("a start that is refused", () => {
     expect(loose.said + short.said).not.toContain("a".repeat(43));
   });
 
-  it("over a file that is no socket, and leaves it as it is", () => {
+  it("over a file that is no socket, and leaves it as it is (check 73)", () => {
     writeFileSync(join(directory, "file"), "precious");
     symlinkSync(join(directory, "file"), join(directory, "link"));
     for (const name of ["file", "link"]) {
@@ -111,7 +111,7 @@ describe("a start that is refused", () => {
     expect(existsSync(join(directory, "state"))).toBe(false);
   });
 
-  it("while another daemon has the state directory", async () => {
+  it("while another daemon has the state directory (check 73)", async () => {
     await using daemon = await Daemon.start("--ready-shells", "0", "--default-root", "off");
     const { code, said } = refusedStart("--state-dir", daemon.stateDir);
     expect([code, said]).toEqual([1, expect.stringContaining(`another daemon (pid ${daemon.pid}) uses the state directory`)]);

@@ -166,7 +166,9 @@ const descriptors = () => readdirSync(`/proc/${box.daemon.pid}/fd`).length;
 const restMilliseconds = 30_000;
 const residentKib = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${box.daemon.pid}/status`, "utf8"))?.[1]);
 
-it(`answers ${count} requests at random by its contract, and leaks nothing`, { timeout: isLong ? 3_600_000 : 240_000 }, async () => {
+it(`answers ${count} requests at random by its contract, and leaks nothing (check 61)`, {
+  timeout: isLong ? 3_600_000 : 240_000,
+}, async () => {
   await clear();
   const base = {
     processes: box.processes().length,

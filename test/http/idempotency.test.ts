@@ -63,7 +63,7 @@ describe.each(posts)("a key on $name", ({ operation }) => {
 });
 
 describe("a key", () => {
-  it("makes one sandbox of ten requests at once, all of which get its report", async () => {
+  it("makes one sandbox of ten requests at once, all of which get its report (check 63)", async () => {
     const before = await idsOf("sandboxes");
     const replies = await Promise.all(
       Array.from({ length: 10 }, () => post("/v1/sandboxes?start=true", { labels: { at: "once" } }, "ten")),

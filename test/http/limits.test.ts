@@ -36,13 +36,13 @@ const drip = async (address: Address, head: string, byte: string, patienceSecond
 };
 
 describe.concurrent("a client that keeps sending and never ends", () => {
-  it.each(doors)("has 10 s for the head, by %s", async (_, address) => {
+  it.each(doors)("has 10 s for the head, by %s (check 60)", async (_, address) => {
     const { seconds, reply } = await drip(address(), "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ", "a", 20);
     expect(expectProblem(reply, 408).code).toBe("request-timeout");
     expect([seconds > 9, seconds < 14]).toEqual([true, true]);
   });
 
-  it("has 60 s for the whole request", { timeout: 80_000 }, async () => {
+  it("has 60 s for the whole request (check 60)", { timeout: 80_000 }, async () => {
     const { seconds, reply } = await drip(unix(), post("content-length: 100000\r\n", '{"name":"'), "a", 70);
     expect(expectProblem(reply, 408).code).toBe("request-timeout");
     expect([seconds > 58, seconds < 65]).toEqual([true, true]);
@@ -58,7 +58,7 @@ describe("size", () => {
     expectProblem(await exchange(address(), get(`/${"a".repeat(20_000)}`)), 431);
   });
 
-  it("of a body is limited: announced, or found out while it comes in pieces", async () => {
+  it("of a body is limited: announced, or found out while it comes in pieces (check 61)", async () => {
     expectProblem(await exchange(unix(), post("content-length: 1048577\r\n", "")), 413);
     expectProblem(await exchange(unix(), post("content-length: 2097152\r\n", `{"name":"${"x".repeat(2_097_141)}"}`)), 413);
     const piece = `10000\r\n${"x".repeat(65_536)}\r\n`;
@@ -95,7 +95,7 @@ describe("framing that others read differently", () => {
     ["a bare LF", "x-a: b\ncontent-length: 2\r\n"],
     ["a NUL in a value", "x-a: b\0c\r\ncontent-length: 2\r\n"],
   ];
-  it.each(heads)("is refused: %s", async (_, lines) => {
+  it.each(heads)("is refused: %s (check 61)", async (_, lines) => {
     using wire = await Wire.open(unix());
     wire.write(post(lines, smuggled));
     expectProblem(await wire.reply(), 400);
@@ -142,14 +142,14 @@ describe("connections", () => {
     }
   });
 
-  it("take requests one after the other, answered in order", async () => {
+  it("take requests one after the other, answered in order (check 60)", async () => {
     using wire = await Wire.open(unix());
     wire.write(get("/v1/info") + get("/no/such") + post("content-length: 2\r\n", "{x") + get("/v1/sandboxes"));
     const statuses = [await wire.reply(), await wire.reply(), await wire.reply()].map((reply) => reply?.status);
     expect(statuses).toEqual([200, 404, 400]);
   });
 
-  it("are not lost by 500 that idle", async () => {
+  it("are not lost by 500 that idle (check 60)", async () => {
     const idle = await Promise.all(Array.from({ length: 500 }, (_, index) => Wire.open(index % 2 === 0 ? unix() : tcp())));
     for (const [index, wire] of idle.entries()) if (index % 4 === 0) wire.write("GET /healthz HT");
     const began = performance.now();

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { startSmallDaemon, tcpPort } from "./small-daemon.ts";
 import { exchange } from "./wire.ts";
 
-it("has one JSON line for each request, and no token in any", async () => {
+it("has one JSON line for each request, and no token in any (check 59)", async () => {
   const daemon = await startSmallDaemon("--log-level", "trace");
   const token = (await readFile(join(daemon.stateDir, "admin.token"), "utf8")).trim();
   const address = { host: "127.0.0.1", port: tcpPort(daemon) };

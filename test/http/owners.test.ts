@@ -51,22 +51,25 @@ describe("a sandbox", () => {
   });
 
   const routes = operations.filter(({ path }) => path.startsWith("/v1/sandboxes/{sandbox}"));
-  it.each(routes.map((operation) => ({ name: nameOf(operation), operation })))("of others is not there: $name", async ({ operation }) => {
-    const { id } = (await daemon.request("GET", "/v1/sandboxes/berts")).body;
-    const before = (await daemon.request("GET", "/v1/sandboxes/berts")).text;
-    const told: unknown[] = [];
-    for (const name of ["berts", id, "nobody"]) {
-      const path = pathOf(operation, name).replace(`/processes/${name}`, "/processes/main");
-      const query = operation.parameters.some(({ name: each }) => each === "path") ? "?path=/tmp" : "";
-      const reply = await anna.request(operation.method, `${path}${query}`, exampleOf(operation));
-      const { code, detail, errors = null } = expectProblem(reply, 404, `${operation.method} ${path}`);
-      told.push({ code, errors, detail: detail.replaceAll(name, "NAME") });
-    }
-    // In the very words for what nobody has.
-    expect(told[0]).toEqual(told[2]);
-    expect(told[1]).toEqual(told[2]);
-    expect((await daemon.request("GET", "/v1/sandboxes/berts")).text).toBe(before);
-  });
+  it.each(routes.map((operation) => ({ name: nameOf(operation), operation })))(
+    "of others is not there: $name (check 62)",
+    async ({ operation }) => {
+      const { id } = (await daemon.request("GET", "/v1/sandboxes/berts")).body;
+      const before = (await daemon.request("GET", "/v1/sandboxes/berts")).text;
+      const told: unknown[] = [];
+      for (const name of ["berts", id, "nobody"]) {
+        const path = pathOf(operation, name).replace(`/processes/${name}`, "/processes/main");
+        const query = operation.parameters.some(({ name: each }) => each === "path") ? "?path=/tmp" : "";
+        const reply = await anna.request(operation.method, `${path}${query}`, exampleOf(operation));
+        const { code, detail, errors = null } = expectProblem(reply, 404, `${operation.method} ${path}`);
+        told.push({ code, errors, detail: detail.replaceAll(name, "NAME") });
+      }
+      // In the very words for what nobody has.
+      expect(told[0]).toEqual(told[2]);
+      expect(told[1]).toEqual(told[2]);
+      expect((await daemon.request("GET", "/v1/sandboxes/berts")).text).toBe(before);
+    },
+  );
 
   it("is its owner's in all that can be done with it", async () => {
     expect(

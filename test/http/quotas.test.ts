@@ -25,7 +25,7 @@ const expectUsedUp = (reply: Reply, quota: string, limit: number, used: number) 
   expect(expectProblem(reply, 403)).toMatchObject({ code: "quota-exceeded", quota, limit, used });
 
 describe("a quota on sandboxes", () => {
-  it("counts all of them, also when they are made at once", async () => {
+  it("counts all of them, also when they are made at once (check 63)", async () => {
     const client = await make("stored", { sandboxes: 3 });
     const replies = await Promise.all(Array.from({ length: 8 }, () => create(client)));
     expect(replies.map(({ status }) => status).sort()).toEqual([201, 201, 201, 403, 403, 403, 403, 403]);
@@ -168,7 +168,7 @@ describe("streams of a token", () => {
     return until("the stream is cut", () => over);
   };
 
-  it("are bounded: events, statistics, logs, watches, terminals", async () => {
+  it("are bounded: events, statistics, logs, watches, terminals (check 63)", async () => {
     const client = await make("streams", { streams: 2 });
     const { id } = (await create(client, { tty: true }, true)).body;
     const follow = await open(client, "/v1/events?follow=true");

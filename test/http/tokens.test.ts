@@ -24,7 +24,7 @@ const routeOf = ({ method, path }: (typeof operations)[number]) => `${method} ${
 const scopeNeeded = (route: string) => scopes.find((scope) => neededScopes[scope].includes(route));
 
 describe("a scope", () => {
-  it("is set for every route of the router, and for no other", () => {
+  it("is set for every route of the router, and for no other (check 59)", () => {
     expect(scopes.flatMap((scope) => neededScopes[scope]).toSorted()).toEqual(guarded.map(routeOf).toSorted());
   });
 
@@ -58,7 +58,7 @@ describe("a scope", () => {
 });
 
 describe("a token", () => {
-  it("is told once, and kept as a digest alone", async () => {
+  it("is told once, and kept as a digest alone (check 59)", async () => {
     const client = await TokenClient.make(daemon, { name: "secret", scopes: ["admin"] });
     const wrong = `${client.secret.slice(0, -1)}!`;
     expect(Buffer.from(client.secret.replace("unshared_", ""), "base64url").length).toBe(32);

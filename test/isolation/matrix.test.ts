@@ -135,11 +135,11 @@ describe("the report", () => {
     for (const mutant of columns) expect(report()).toContain(`| \`${mutant}\` |`);
   });
 
-  it("names tests of other files that are there", () => {
+  it("names tests of other files that are there, and say which check they are", () => {
     for (const [number, , file, name] of elsewhere) {
       const titles = [...readFileSync(join(repository, file), "utf8").matchAll(/["`]([^"`\n]+)["`],\s*(?:\{[^}]*\},\s*)?(?:async )?\(/g)];
       expect(
-        titles.some(([, title]) => title?.includes(name)),
+        titles.some(([, title]) => title?.includes(name) && new RegExp(`\\(check [\\d, ]*\\b${number}\\b[\\d, ]*\\)$`).test(title)),
         `${number} ${file}: ${name}`,
       ).toBe(true);
     }

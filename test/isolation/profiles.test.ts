@@ -33,7 +33,7 @@ const stdoutOf = async (sandbox: string, script: string): Promise<string> => {
 };
 
 describe.skipIf(process.arch !== "x64")("a seccomp profile", () => {
-  it("strict: computation goes on, and no socket but of AF_UNIX is to be had", async () => {
+  it("strict: computation goes on, and no socket but of AF_UNIX is to be had (check 18)", async () => {
     const report = await stage.sandbox({ name: "closed", seccomp: "strict" });
     expect((await stage.host.request("GET", "/v1/sandboxes/closed")).body.definition.seccomp).toBe("strict");
     // The whole pipe of a shell: fork, exec, files, signals.
@@ -83,7 +83,7 @@ describe.skipIf(process.arch !== "x64")("a seccomp profile", () => {
     await stage.host.request("DELETE", "/v1/sandboxes/mixed");
   });
 
-  it("never opens what makes namespaces and mounts, and never closes what starts the command", async () => {
+  it("never opens what makes namespaces and mounts, and never closes what starts the command (check 18)", async () => {
     for (const [seccomp, pointer] of [
       [{ allow: ["ptrace", "mount"] }, "/seccomp/allow/1"],
       [{ allow: ["clone3"] }, "/seccomp/allow/0"],

@@ -52,7 +52,7 @@ test("the receipt counts what was killed, removed and unmounted", () =>
     expect(gone.number("milliseconds")).toBeLessThan(2_000);
   }));
 
-test("what the command leaves behind ends with it, double forks and ignored signals too", () =>
+test("what the command leaves behind ends with it, double forks and ignored signals too (check 44)", () =>
   launcher.leavingNothing(async () => {
     const box = await launcher.bash(
       `trap "" TERM HUP INT; (sleep 1000 & sleep 1000 &) ; (trap "" TERM; read -t 1000 < <(sleep 1000)) & exit 5`,

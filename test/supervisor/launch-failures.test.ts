@@ -65,7 +65,7 @@ const cases: Case[] = [
   { what: "less memory than the shell has", values: { "memory-bytes": 4096 }, layer: "limits", errno: EBUSY, guest: false },
 ];
 
-test.each(cases)("$what: the layer is named, and nothing is left", ({ values, layer, errno, guest }) =>
+test.each(cases)("$what: the layer is named, and nothing is left (check 25)", ({ values, layer, errno, guest }) =>
   launcher.leavingNothing(async () => {
     const reply = await launcher.ask(values);
     expect([reply.name, reply.text("code")], JSON.stringify([...reply.fields])).toEqual(["ERROR", "launch-failed"]);

@@ -138,7 +138,7 @@ describe("the log", () => {
       await box.end();
     }));
 
-  test.each([4096, 65_536, 1 << 20])("keeps the end of what was written, within %d bytes at any time", (bound) =>
+  test.each([4096, 65_536, 1 << 20])("keeps the end of what was written, within %d bytes at any time (check 42)", (bound) =>
     launcher.leavingNothing(async () => {
       const box = await launcher.bash("read; printf '%06d\\n' {1..400000}; head -c 30000000 /dev/zero; echo end", {
         "output-bytes": bound,

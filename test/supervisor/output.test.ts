@@ -102,7 +102,7 @@ describe("OUTPUT", () => {
       await box.end();
     }));
 
-  test("keeps the last bytes of a burst that is larger than all that is kept", () =>
+  test("keeps the last bytes of a burst that is larger than all that is kept (check 42)", () =>
     launcher.leavingNothing(async () => {
       const box = await launcher.bash("read; printf '%05d\\n' {1..20000}; read", { "output-bytes": 4096 });
       await box.input("\n");
@@ -171,7 +171,7 @@ describe("OUTPUT", () => {
       await box.end({ kill: false });
     }));
 
-  test("that is asked for and not read waits for its reader, takes little memory, and holds nobody up", () =>
+  test("that is asked for and not read waits for its reader, takes little memory, and holds nobody up (check 42)", () =>
     launcher.leavingNothing(async () => {
       const box = await launcher.bash("head -c 700000 /dev/zero; read", { "output-bytes": 1 << 20 });
       await eventually("all is there", async () => (await ask(box.client, 0, 0, 786432)).payload.length === 700_000);

@@ -87,7 +87,7 @@ describe("a launcher that is killed", () => {
     await launcher.client.ask("REMOVE", { id: box.id });
   });
 
-  test("with what runs killed too, leaves cgroups that CLEAN of the next one removes", async () => {
+  test("with what runs killed too, leaves cgroups that CLEAN of the next one removes (check 73)", async () => {
     const box = await launcher.bash("sleep 1000 & sleep 1000");
     const ended = once(launcher.process, "exit");
     kill(launcher.pid);

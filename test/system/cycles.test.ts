@@ -29,7 +29,9 @@ const run = (count: number) =>
     }),
   );
 
-it(`${cycles} create-start-delete cycles leave descriptors, threads and memory where they were`, { timeout: 120_000 }, async () => {
+it(`${cycles} create-start-delete cycles leave descriptors, threads and memory where they were (check 72)`, {
+  timeout: 120_000,
+}, async () => {
   await run(500); // by then the daemon's heap has its level
   const pids = [host.daemon.pid, await host.launcherPid()];
   await until("four prepared shells", async () => (await host.request("GET", "/v1/info")).body.launcher.readyShells === 4);

@@ -43,7 +43,7 @@ const verb = (id: string, name: string, body: object = {}) => host.request("POST
 const patch = (id: string, limits: object) => host.request("PATCH", `/v1/sandboxes/${id}`, { limits });
 
 describe("a running sandbox with a disk of its own", () => {
-  it("can write that much and no more; nobody else notices", async () => {
+  it("can write that much and no more; nobody else notices (check 39)", async () => {
     const { id } = await host.run({ limits: { diskBytes } });
     const { id: other } = await host.run({ limits: { diskBytes } });
     const { id: unbounded } = await host.run();

@@ -34,7 +34,7 @@ const change = (body: object) => host.request("POST", `/v1/sandboxes/${id}/files
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
 describe("a file that is written", () => {
-  it("is seen inside and on the host, byte for byte, with mode and owner", async () => {
+  it("is seen inside and on the host, byte for byte, with mode and owner (check 56)", async () => {
     const bytes = randomBytes(3_000_000);
     const made = await put("/job/data", bytes, "&mode=0640&uid=5&gid=6");
     expect([made.status, made.body]).toMatchObject([
@@ -59,7 +59,7 @@ describe("a file that is written", () => {
     expect(inside("cat", "/job/data").text).toBe("new");
   });
 
-  it("never has set-user-id, whatever is asked", async () => {
+  it("never has set-user-id, whatever is asked (check 56)", async () => {
     await put("/job/suid", Buffer.from("x"), "&mode=6755");
     expect(statSync(upper("job/suid")).mode & 0o7777).toBe(0o755);
     await change({ op: "chmod", path: "/job/suid", mode: "4755" });
@@ -248,7 +248,7 @@ describe("what is no plain file", () => {
   });
 });
 
-it("a file that is exchanged with a link to the host while it is read never gives a byte of the host", async () => {
+it("a file that is exchanged with a link to the host while it is read never gives a byte of the host (check 52)", async () => {
   const secret = join(host.daemon.directory, "secret");
   const source = join(host.daemon.directory, "flip.c");
   spawnSync("bash", ["-c", `echo HOST-SECRET > ${secret}; cat > ${source}`], {

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => host[Symbol.asyncDispose]());
 
-it("kills a supervisor that hangs, and cleans up after it", { timeout: 60_000 }, async () => {
+it("kills a supervisor that hangs, and cleans up after it (check 67)", { timeout: 60_000 }, async () => {
   const [killed, deleted] = [await host.run({ name: "killed" }), await host.run({ name: "deleted" })];
   for (const { supervisor } of [killed, deleted]) process.kill(supervisor.pid, "SIGSTOP");
   const began = performance.now();

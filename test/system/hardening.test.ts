@@ -15,7 +15,7 @@ const documentedVersion = /of systemd (\d+),/.exec(security)?.[1];
 const version = /^systemd (\d+)/.exec(spawnSync("systemd-analyze", ["--version"], { encoding: "utf8" }).stdout ?? "")?.[1];
 
 describe.skipIf(version !== documentedVersion)("the exposure that SECURITY.md states", () => {
-  it.each(stated)("is that of $unit", ({ unit, exposure }) => {
+  it.each(stated)("is that of $unit (check 64)", ({ unit, exposure }) => {
     const { stdout } = spawnSync("systemd-analyze", ["security", "--offline=true", "--no-pager", path(`systemd/${unit}`)], {
       encoding: "utf8",
     });

@@ -102,7 +102,7 @@ describe("a launcher that is killed", () => {
 });
 
 describe("a supervisor that is killed", () => {
-  it("makes the sandbox fail, and takes its processes and its cgroup along", async () => {
+  it("makes the sandbox fail, and takes its processes and its cgroup along (check 67)", async () => {
     const report = await host.run({ command: ["/bin/bash", "-c", "set -m; sleep 1000 & wait"] });
     await until("the sleep", () => host.pidsInside(report).length === 3);
     const pids = host.pidsInside(report);
@@ -177,7 +177,7 @@ describe("a row that claims what is no more true", () => {
     return id;
   };
 
-  it("since another boot: the host was rebooted, and nobody is signalled", async () => {
+  it("since another boot: the host was rebooted, and nobody is signalled (check 68)", async () => {
     const id = await claim(bystander.pid ?? 0, "00000000-0000-4000-8000-000000000000");
     const report = await host.report(id);
     expect(report).toMatchObject({ status: { state: "failed", reason: "host-rebooted" }, exit: null, ...nothingRuns });

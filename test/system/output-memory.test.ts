@@ -34,7 +34,7 @@ const bytesSent = async (): Promise<number> => {
   return Number(/^wchar: (\d+)$/m.exec(io)?.[1]);
 };
 
-it(`${count} stalled readers of ${count} noisy processes cost less than 20 MB`, { timeout: 120_000 }, async () => {
+it(`${count} stalled readers of ${count} noisy processes cost less than 20 MB (check 42)`, { timeout: 120_000 }, async () => {
   const ids: string[] = [];
   while (ids.length < count) ids.push(...(await Promise.all(Array.from({ length: 10 }, startNoisy))));
   const before = residentKilobytes();

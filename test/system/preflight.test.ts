@@ -91,7 +91,7 @@ const lacking: [string, string[], number, string[], RegExp][] = [
   ],
 ];
 describe("a daemon that runs", () => {
-  it.each(lacking)("%s says so, and refuses launches for that reason", async (_, wrapper, uid, expected, refusal) => {
+  it.each(lacking)("%s says so, and refuses launches for that reason (check 25)", async (_, wrapper, uid, expected, refusal) => {
     await using daemon = await Daemon.startUnder(wrapper, uid, ...flags);
     const checks = await missing(daemon);
     const told = checks.map(({ name, detail, remedy }) => `${name}: ${detail}: ${remedy}`);

@@ -219,7 +219,7 @@ describe("a run", () => {
     expect((await host.request("GET", "/v1/sandboxes")).body.items).toEqual([]);
   });
 
-  it("leaves the host as it was, byte for byte", async () => {
+  it("leaves the host as it was, byte for byte (check 74)", async () => {
     await until("only the launcher", () => host.processes().length === 1);
     expect(fingerprint(host)).toBe(before);
   });

@@ -119,7 +119,7 @@ const measured = async () =>
     resident: Number.parseInt(statusLine(pid, "VmRSS"), 10),
   }));
 
-it(`${cycles} lives with mixed calls leave no descriptor, thread, mount, cgroup, process, file or row, and no memory`, {
+it(`${cycles} lives with mixed calls leave no descriptor, thread, mount, cgroup, process, file or row, and no memory (check 72)`, {
   timeout: 900_000,
 }, async () => {
   await run(warming);

@@ -20,7 +20,7 @@ const everyPid = (): number[] =>
     .map(Number);
 const residentBytes = (pid: number): number => Number(statusLine(pid, "VmRSS").split(" ")[0]) * 1024;
 
-it("10,000 orphans are reaped by the init, and the supervisor does not grow", { timeout: 120_000 }, async () => {
+it("10,000 orphans are reaped by the init, and the supervisor does not grow (check 44)", { timeout: 120_000 }, async () => {
   const report = await host.run({ command: ["/bin/bash", "-c", storm] });
   const before = residentBytes(report.supervisor.pid);
   const output = () => host.request("GET", `/v1/sandboxes/${report.id}/processes/main/output`);
@@ -41,7 +41,7 @@ it("10,000 orphans are reaped by the init, and the supervisor does not grow", { 
   expect((await host.reaches(report.id, "stopped")).exit).toMatchObject({ reason: "exited", code: 9 });
 });
 
-it("zombies that nobody reaps, without an init, end with the sandbox", { timeout: 60_000 }, async () => {
+it("zombies that nobody reaps, without an init, end with the sandbox (check 44)", { timeout: 60_000 }, async () => {
   // The command is PID 1 and waits for none of its children: they stay zombies, up to the limit.
   const command = ["/usr/bin/perl", "-e", '$| = 1; for (1 .. 300) { fork // last or exit 0 } print "made\\n"; sleep 1000'];
   const root = { name: "perl", source: { kind: "copy", binaries: ["/usr/bin/perl"] } };

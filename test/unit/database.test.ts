@@ -88,7 +88,7 @@ test("callers that arrive together share a sync, and each gets one that began af
   await database.close();
 });
 
-test("a database of a newer program is refused and left as it is", async () => {
+test("a database of a newer program is refused and left as it is (check 73)", async () => {
   await new Database(path).close();
   const raw = new SQLite(path);
   raw.pragma("user_version = 99");
@@ -103,7 +103,7 @@ test("another program's database is refused", () => {
   expect(() => new Database(path)).toThrow("not a database of this program");
 });
 
-test("a damaged database is refused", async () => {
+test("a damaged database is refused (check 73)", async () => {
   const database = new Database(path);
   database.transaction(() => {
     for (let index = 0; index < 2_000; index += 1) mark(database, `marker number ${index}`);
