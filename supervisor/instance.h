@@ -51,6 +51,15 @@ int instance_commit(struct instance *instance, struct definition *definition, st
 /* Kills, waits, removes the cgroups and what instance_commit made on disk for `id` (NULL: nothing). */
 void instance_undo(struct instance *instance, const char *id);
 
+/* ---- instance-files.c, for instance.c ---- */
+/* A detached copy of the mount that `path` lies on, seen through the instance's ids; -1 with errno. */
+int instance_open_tree(const struct instance *instance, int directory, const char *path);
+/* The sandbox's files, likewise: on its own disk, or as a directory of the host's, bounded by a quota or not at all. One that has a disk
+ * is never shown without it. */
+int instance_open_files(struct instance *instance, const struct definition *definition, struct failure *failure);
+/* Those that this launch made. */
+void instance_remove_files(const struct instance *instance, const char *id);
+
 /* What the shell runs; the descriptors are its own. Neither returns. */
 struct shell {
   const struct host *host;

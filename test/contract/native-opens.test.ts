@@ -23,7 +23,7 @@ const followed: Readonly<Record<string, string>> = {
 const whole: Readonly<Record<string, readonly [calls: number, why: string]>> = {
   "main.c: open(path, …)": [1, "sandboxes below STATE_DIR and RUN_DIR: root's own directories"],
   "launcher-requests.c: open(path, …)": [1, "STATE_DIR/sandboxes, as above"],
-  "instance.c: syscall(SYS_open_tree, …)": [
+  "instance-files.c: syscall(SYS_open_tree, …)": [
     1,
     "STATE_DIR/roots/ID/tree and STATE_DIR/sandboxes/ID, which only root can enter; ids are of letters and digits",
   ],
