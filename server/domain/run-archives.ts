@@ -124,9 +124,10 @@ export class RunArchives {
     return true;
   }
 
-  /** Removes it when its time has come. */
+  /** Removes it when its time has come; by a clock that was set back since, when it was held for as long as any is. */
   hold(run: string, { expiresAt }: RunArchive): void {
-    const expiry = setTimeout(() => void this.drop(run), Math.max(0, expiresAt - Date.now()));
+    const left = Math.min(Math.max(0, expiresAt - Date.now()), this.limits.heldMilliseconds);
+    const expiry = setTimeout(() => void this.drop(run), left);
     this.#expiries.set(run, expiry.unref());
   }
 

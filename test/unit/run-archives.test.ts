@@ -115,4 +115,16 @@ describe("an archive", () => {
     await expect(archives.open("1a", archive)).rejects.toMatchObject({ code: "run-archive-expired" });
     expect(await add(new RunArchiveWriter("1b", archives), "/a", 8_000)).toBe(null);
   });
+
+  it("is held no longer than any by a clock that was set back, however far, nor less", async () => {
+    const archives = make({ heldMilliseconds: 500 });
+    const writer = new RunArchiveWriter("1a", archives);
+    await add(writer, "/a", 8_000);
+    const archive = await writer.end();
+    if (archive === null) throw new Error("no archive");
+    const began = performance.now();
+    archives.hold("1a", { ...archive, expiresAt: Date.now() + 10 * 365 * 86_400_000 });
+    await until("it is gone", () => readdirSync(folder).length === 0);
+    expect(performance.now() - began).toBeGreaterThanOrEqual(499);
+  });
 });
