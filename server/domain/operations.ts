@@ -28,6 +28,7 @@ interface Live {
   job: Job;
   operation: Operation;
   controller: AbortController;
+  /** Rejects where the disk did not take how it ended: nobody is told of that as if it were sure. */
   done: Promise<void>;
   /** Resolves at the next change, and is replaced then. */
   change: PromiseWithResolvers<void>;
@@ -89,18 +90,21 @@ export class Operations {
     return null;
   }
 
-  /** The operation once it has ended, or as it is when the time is over. @throws DomainError `operation-not-found` */
+  /**
+   * The operation once it has ended, or as it is when the time is over.
+   * @throws DomainError `operation-not-found`; `storage-failed`, `no-space` where the disk did not take how it ended
+   */
   async wait(id: string, milliseconds: number): Promise<Operation> {
     const live = this.#live.get(id);
     if (live && milliseconds > 0) {
       const timer = new AbortController();
-      await Promise.race([live.done, sleep(milliseconds, undefined, { signal: timer.signal }).catch(() => {})]);
-      timer.abort();
+      const late = sleep(milliseconds, undefined, { signal: timer.signal }).catch(() => {});
+      await Promise.race([live.done, late]).finally(() => timer.abort());
     }
     return this.get(id);
   }
 
-  /** Each state from now on, the last one being its end. @throws DomainError `operation-not-found` */
+  /** Each state from now on, the last one being its end. @throws as `wait` */
   async *watch(id: string, signal: AbortSignal): AsyncGenerator<Operation> {
     for (;;) {
       const live = this.#live.get(id);
@@ -129,7 +133,7 @@ export class Operations {
     const reason = new DomainError("shutting-down", "the daemon was stopped before this was done");
     const ending = [...this.#live.values()].filter(({ job }) => job.input === undefined);
     for (const live of ending) live.controller.abort(reason);
-    await Promise.all(ending.map((live) => live.done));
+    await Promise.allSettled(ending.map((live) => live.done));
   }
 
   /**
@@ -154,6 +158,7 @@ export class Operations {
     const live: Live = { job, operation, controller: new AbortController(), done: Promise.resolve(), change: Promise.withResolvers() };
     this.#live.set(operation.id, live);
     live.done = this.#run(live);
+    live.done.catch(() => {}); // where nobody waits, the log has it
   }
 
   async #run(live: Live): Promise<void> {
@@ -182,6 +187,7 @@ export class Operations {
     const { job, operation } = live;
     // What fails because everything ends is for the next daemon.
     if (this.#closed && job.input !== undefined && end.state === "failed") return;
+    let unstored: unknown = null;
     Object.assign(operation, end, { endedAt: Date.now(), message: null });
     if (end.state === "succeeded") Object.assign(operation, { phase: "done", progress: 1 });
     try {
@@ -194,6 +200,7 @@ export class Operations {
       });
       await this.#persistence.durable();
     } catch (error) {
+      unstored = error;
       this.#logger.error({ err: error, operation: operation.id }, "the end of an operation could not be stored");
     }
     this.#live.delete(operation.id);
@@ -202,6 +209,7 @@ export class Operations {
       { operation: operation.id, kind: operation.kind, subject: operation.subject, state: operation.state },
       "operation ended",
     );
+    if (unstored !== null) throw unstored;
   }
 
   #problem(error: unknown, operation: Operation): StoredProblem {

@@ -39,6 +39,7 @@ interface Live {
   row: RunRow;
   inputBytes: number;
   controller: AbortController;
+  /** Rejects where the disk did not take how it ended: nobody is told of that as if it were sure. */
   done: PromiseWithResolvers<void>;
 }
 
@@ -110,15 +111,17 @@ export class Runs {
     return { items: page.map((row) => this.#placed(row)), nextCursor: rows.length > filter.limit ? (page.at(-1)?.id ?? null) : null };
   }
 
-  /** The run once it is over, or as it is when the signal aborts. @throws DomainError `run-not-found` */
+  /**
+   * The run once it is over, or as it is when the signal aborts.
+   * @throws DomainError `run-not-found`; `storage-failed`, `no-space` where the disk did not take how it ended
+   */
   async wait(id: string, signal: AbortSignal): Promise<Run> {
     const live = this.#live.get(id);
     if (live !== undefined && !signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const stop = () => resolve();
       signal.addEventListener("abort", stop, { once: true });
-      await Promise.race([live.done.promise, promise]);
-      signal.removeEventListener("abort", stop);
+      await Promise.race([live.done.promise, promise]).finally(() => signal.removeEventListener("abort", stop));
     }
     return this.get(id);
   }
@@ -210,7 +213,9 @@ export class Runs {
 
   #enqueue(row: RunRow, inputBytes: number): void {
     this.#inputBytes += inputBytes;
-    this.#live.set(row.id, { row, inputBytes, controller: new AbortController(), done: Promise.withResolvers() });
+    const done = Promise.withResolvers<void>();
+    done.promise.catch(() => {}); // where nobody waits, the log has it
+    this.#live.set(row.id, { row, inputBytes, controller: new AbortController(), done });
     this.#queue.add(row.caller, row.id);
   }
 
@@ -257,18 +262,21 @@ export class Runs {
 
   async #end(live: Live, end: Partial<RunRow>): Promise<void> {
     live.row = { ...live.row, sandboxId: null, endedAt: Date.now(), ...end };
+    let unstored: unknown = null;
     try {
       this.#room.store.update(live.row);
       this.#prune();
       await this.#room.persistence.durable();
     } catch (error) {
+      unstored = error;
       this.#room.log.error({ err: error, run: live.row.id }, "the end of a run could not be stored");
       await this.#room.archives.drop(live.row.id);
     }
     this.#live.delete(live.row.id);
     this.#inputBytes -= live.inputBytes;
     this.#measure(live.row);
-    live.done.resolve();
+    if (unstored === null) live.done.resolve();
+    else live.done.reject(unstored);
     this.#room.log.info({ run: live.row.id, state: live.row.state, reason: live.row.result?.reason ?? null }, "run over");
   }
 

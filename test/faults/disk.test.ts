@@ -122,11 +122,15 @@ it("deleted under the daemon: nothing is promised any more; the next daemon ends
   await host.clear();
   await host.request("POST", "/v1/sandboxes", { name: "defined" });
   const running = await host.run({ name: "running" });
+  const run = host.request("POST", "/v1/runs?wait=30", { command: ["/bin/bash", "-c", "read -t 2 <> <(:)"] });
+  const executing = async () => (await host.request("GET", "/v1/sandboxes?state=running")).body.items.length;
+  await until("the run's command executes", async () => (await executing()) === 2, 20_000);
   for (const name of readdirSync(disk.top)) rmSync(join(disk.top, name), { recursive: true });
   await refused(503, "storage-failed", [
     ["POST", "/v1/sandboxes", { name: "not-there" }],
     ["PATCH", "/v1/sandboxes/defined", { labels: { a: "b" } }],
   ]);
+  expect(expectProblem(await run, 503).code).toBe("storage-failed");
   expect((await host.request("GET", "/healthz")).status).toBe(200);
   await host.daemon.end("SIGKILL");
   await host.daemon.start();

@@ -136,6 +136,21 @@ describe("operations", () => {
     expect(store.get("01lost0000000000000000000a")).toMatchObject({ state: "failed", problem: { code: "shutting-down" } });
   });
 
+  it("are told as ended by nobody where the disk did not take it", async () => {
+    const place = await mkdtemp(join(tmpdir(), "unshared-operations-"));
+    const lost = new Database(join(place, "state.db"));
+    const own = new Operations(new SqlOperationStore(lost), lost, quiet);
+    const gate = Promise.withResolvers<Record<string, unknown>>();
+    const job = { kind: "test", subject: "subject", work: () => gate.promise, succeeded: () => {}, failed: () => {} };
+    const { id } = own.start(job);
+    const waited = expect(own.wait(id, 5000)).rejects.toMatchObject({ code: "storage-failed" });
+    const watched = expect(Array.fromAsync(own.watch(id, new AbortController().signal))).rejects.toMatchObject({ code: "storage-failed" });
+    await rm(place, { recursive: true });
+    gate.resolve({});
+    await Promise.all([waited, watched]);
+    await expect(own.shutDown()).resolves.toBe(undefined);
+  });
+
   it("that are not there are refused", async () => {
     expect(() => operations.get("none")).toThrow(expect.objectContaining({ code: "operation-not-found" }));
     await expect(operations.cancel("none")).rejects.toMatchObject({ code: "operation-not-found" });
