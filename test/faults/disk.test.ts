@@ -6,7 +6,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import SQLite from "better-sqlite3";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { isAlive, until } from "../fixtures/processes.ts";
+import { commandLine, isAlive, until } from "../fixtures/processes.ts";
 import type { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 import { StateDisk } from "../fixtures/state-disk.ts";
 import { expectProblem } from "../http/expect-problem.ts";
@@ -122,10 +122,12 @@ it("deleted under the daemon: nothing is promised any more; the next daemon ends
   await host.clear();
   await host.request("POST", "/v1/sandboxes", { name: "defined" });
   const running = await host.run({ name: "running" });
-  const run = host.request("POST", "/v1/runs?wait=30", { command: ["/bin/bash", "-c", "read -t 2 <> <(:)"] });
-  const executing = async () => (await host.request("GET", "/v1/sandboxes?state=running")).body.items.length;
-  await until("the run's command executes", async () => (await executing()) === 2, 20_000);
-  for (const name of readdirSync(disk.top)) rmSync(join(disk.top, name), { recursive: true });
+  const waiting = "read -t 2 <> <(:)";
+  const run = host.request("POST", "/v1/runs?wait=30", { command: ["/bin/bash", "-c", waiting] });
+  const isExecuting = () => host.processes().some((pid) => commandLine(pid).includes(waiting));
+  await until("the run's command executes", isExecuting, 20_000);
+  // The database first, before a command could end for want of its files.
+  for (const name of readdirSync(disk.top).sort().reverse()) rmSync(join(disk.top, name), { recursive: true });
   await refused(503, "storage-failed", [
     ["POST", "/v1/sandboxes", { name: "not-there" }],
     ["PATCH", "/v1/sandboxes/defined", { labels: { a: "b" } }],

@@ -50,7 +50,7 @@ const launches: [string, string, ...string[]][] = [
   ["sendmsg", "ENOMEM", "supervisor"],
   ["mkdirat", "ENOSPC", "root", "overlay", "dev"],
   ["open_tree", "ENOMEM", "root"],
-  ["mount_setattr", "EIO", "root"],
+  ["mount_setattr", "EIO", "root", "proc"],
   ["move_mount", "ENOMEM", "root"],
   ["pivot_root", "ENOMEM", "pivot"],
   ["umount2", "EBUSY", "pivot"],

@@ -81,4 +81,4 @@ export const processesWith = (mark: string, cgroup: string): number[] =>
     .map(Number)
     .filter((pid) => pid !== process.pid && (file(pid, "environ").includes(mark) || file(pid, "cgroup").includes(`/${cgroup}/`)));
 
-export const ownMounts = (): string => read("/proc/self/mountinfo") ?? "";
+export const ownMounts = (): string[] => (read("/proc/self/mountinfo") ?? "").split("\n");
