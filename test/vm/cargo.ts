@@ -63,7 +63,7 @@ export const checkout = async (directory: string): Promise<string> => {
 };
 
 /** A file with the filesystem of a tree, which goes. */
-export const pack = async (tree: string, size: string): Promise<string> => {
+const pack = async (tree: string, size: string): Promise<string> => {
   const file = `${tree}.img`;
   await writeFile(file, "");
   await execute("truncate", ["-s", size, file]);
