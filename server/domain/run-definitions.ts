@@ -96,3 +96,14 @@ export const planOf = (input: RunInput, scope: Scope, policy: LimitPolicy): RunP
     outputBytes,
   };
 };
+
+/** As `planOf`, for its refusals alone, whose faults point into a request where the run stands at `pointer` (RFC 6901). */
+export const checkRun = (input: RunInput, scope: Scope, pointer: string, policy: LimitPolicy): void => {
+  try {
+    planOf(input, scope, policy);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    const faults = error.faults.map((fault) => ({ ...fault, pointer: `${pointer}${fault.pointer}` }));
+    throw new DomainError(error.code, error.message, { faults, members: error.members, cause: error });
+  }
+};

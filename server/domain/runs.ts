@@ -1,13 +1,12 @@
 import type { Readable } from "node:stream";
-import { type Caller, confinedLabels, ownerOf, type Scope } from "./callers.ts";
+import { type Caller, confinedLabels, ownerOf } from "./callers.ts";
 import { DomainError } from "./errors.ts";
 import { newId } from "./ids.ts";
-import type { LimitPolicy } from "./limits.ts";
 import type { Measurements } from "./measurements.ts";
 import type { Persistence, RootDirectory } from "./ports.ts";
 import { checkInFlight } from "./quotas.ts";
 import { type RunFilter, type RunInput, type RunRow, type RunStore, runNotFound } from "./run.ts";
-import { admitted, planOf } from "./run-definitions.ts";
+import { admitted, checkRun, planOf } from "./run-definitions.ts";
 import { problemOf, RunExecution, type RunRooms, removed } from "./run-execution.ts";
 import { RunQueue } from "./run-queue.ts";
 
@@ -72,7 +71,7 @@ export class Runs {
       ...input,
       labels: confinedLabels(caller.view, input.labels ?? {}, `${pointerOf(index)}/labels`),
     }));
-    for (const [index, input] of inputs.entries()) check(input, caller.scope, pointerOf(index), this.#room.sandboxes.limits);
+    for (const [index, input] of inputs.entries()) checkRun(input, caller.scope, pointerOf(index), this.#room.sandboxes.limits);
     for (const root of new Set(inputs.map(({ root = "default" }) => root))) await this.#resolve(root);
     if (this.#closed) throw new DomainError("shutting-down", "the daemon is shutting down");
     const texts = inputs.map((input) => JSON.stringify(input));
@@ -298,14 +297,3 @@ export class Runs {
 }
 
 const sandboxName = (id: string): string => `run-${id}`;
-
-/** @throws DomainError of `planOf`, whose faults point into the request */
-const check = (input: RunInput, scope: Scope, pointer: string, policy: LimitPolicy): void => {
-  try {
-    planOf(input, scope, policy);
-  } catch (error) {
-    if (!(error instanceof DomainError)) throw error;
-    const faults = error.faults.map((fault) => ({ ...fault, pointer: `${pointer}${fault.pointer}` }));
-    throw new DomainError(error.code, error.message, { faults, members: error.members, cause: error });
-  }
-};

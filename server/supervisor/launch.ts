@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { DomainError } from "../domain/errors.ts";
+import { exhaustedErrnos } from "../domain/host-failures.ts";
 import type { LaunchOrder, LiveLimits } from "../domain/instance-ports.ts";
 import { type Seccomp, seccompChanges } from "../domain/seccomp.ts";
 import type { RefusedError } from "./connection.ts";
@@ -61,9 +62,6 @@ const guestCodes: Readonly<
   command: { code: "command-not-executable", pointer: "/command/0" },
 };
 
-/** What the host has run out of for the moment (errno(3)): processes, descriptors, memory. The same launch may succeed later. */
-const exhausted: ReadonlySet<number> = new Set((["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"] as const).map((name) => constants.errno[name]));
-
 /** What an ERROR to LAUNCH means in the domain's words. */
 export const launchFailure = (error: RefusedError): DomainError => {
   if (error.code === "exists") return new DomainError("state-conflict", "a supervisor for this sandbox is alive already", { cause: error });
@@ -88,6 +86,6 @@ export const launchFailure = (error: RefusedError): DomainError => {
     const faults = [{ pointer: "/limits/openFiles", detail }];
     return new DomainError("invalid-definition", `/limits/openFiles ${detail}`, { faults, members, cause: error });
   }
-  const code = exhausted.has(errno) ? "host-exhausted" : "launch-failed";
+  const code = exhaustedErrnos.has(errno) ? "host-exhausted" : "launch-failed";
   return new DomainError(code, `the layer "${layer}" could not be applied: ${error.message}`, { members, cause: error });
 };

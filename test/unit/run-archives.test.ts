@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Entry } from "../../server/domain/file-ports.ts";
+import type { RunArchive } from "../../server/domain/run.ts";
 import { RunArchives, RunArchiveWriter } from "../../server/domain/run-archives.ts";
 import { StateArchiveFolder } from "../../server/host/run-archive-folder.ts";
 import { until } from "../fixtures/processes.ts";
@@ -43,6 +44,15 @@ const add = (writer: RunArchiveWriter, path: string, sizeBytes: number, given = 
     })(),
   );
 const tar = (...args: string[]): string => String(spawnSync("tar", args).stdout);
+
+/** That of the run "1a", with one file. */
+const small = async (archives: RunArchives): Promise<RunArchive> => {
+  const writer = new RunArchiveWriter("1a", archives);
+  await add(writer, "/a", 8_000);
+  const archive = await writer.end();
+  if (archive === null) throw new Error("no archive");
+  return archive;
+};
 
 describe("an archive", () => {
   it("is one of tar's, with plain modes; a file that became shorter is filled up", async () => {
@@ -103,10 +113,7 @@ describe("an archive", () => {
 
   it("goes when its time has come; who has it open reads on", async () => {
     const archives = make({ heldMilliseconds: 300 });
-    const writer = new RunArchiveWriter("1a", archives);
-    await add(writer, "/a", 8_000);
-    const archive = await writer.end();
-    if (archive === null) throw new Error("no archive");
+    const archive = await small(archives);
     archives.hold("1a", archive);
     const reader = await archives.open("1a", archive);
     await until("it is gone", () => readdirSync(folder).length === 0);
@@ -118,10 +125,7 @@ describe("an archive", () => {
 
   it("is held no longer than any by a clock that was set back, however far, nor less", async () => {
     const archives = make({ heldMilliseconds: 500 });
-    const writer = new RunArchiveWriter("1a", archives);
-    await add(writer, "/a", 8_000);
-    const archive = await writer.end();
-    if (archive === null) throw new Error("no archive");
+    const archive = await small(archives);
     const began = performance.now();
     archives.hold("1a", { ...archive, expiresAt: Date.now() + 10 * 365 * 86_400_000 });
     await until("it is gone", () => readdirSync(folder).length === 0);
