@@ -54,6 +54,22 @@ it("a script is run from the keyboard, and its output, files and cost are there"
   await dashboard.photograph("runs");
 });
 
+it("a run has the seccomp profile that is chosen", async () => {
+  const { page } = dashboard;
+  const log = page.getByRole("log", { name: "Output" });
+  // By the default profile a socket of the internet is to be had, by strict none is.
+  await page.getByLabel("Script").fill("bash -c 'exec 3<>/dev/udp/127.0.0.1/9' 2>/dev/null && echo sent; echo over with $?");
+  const profile = page.getByLabel("Seccomp");
+  expect(await profile.locator("option").evaluateAll((all) => all.map((each) => each.value))).toEqual(["", "default", "strict"]);
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await log.getByText("sent").waitFor();
+  await profile.selectOption("strict");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await log.getByText("over with 1").waitFor();
+  expect(await log.textContent()).not.toContain("sent");
+  await profile.selectOption("");
+});
+
 it("a run under way is cancelled", async () => {
   const { page, daemon } = dashboard;
   await page.getByLabel("Script").fill("sleep 1000");

@@ -25,7 +25,8 @@ export const Field = (props: FieldProps) => {
   if (kind === null) return null;
   if (kind === "group") return <Group {...props} />;
   const fault = faults[pointerOf(path)];
-  const hint = schema.description;
+  // The contract is Markdown; here it is plain text.
+  const hint = schema.description?.replaceAll("`", "");
   const common = {
     id,
     name: path,

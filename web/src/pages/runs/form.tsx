@@ -1,8 +1,11 @@
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
+import type { RunInput } from "../../../../client/browser.ts";
 import { Button } from "../../components/button.tsx";
 import { Card } from "../../components/page.tsx";
 import { ErrorBox } from "../../components/states.tsx";
+import { Field } from "../../form/field.tsx";
+import { bodySchema } from "../../form/schema.ts";
 import { useResource } from "../../resource.ts";
 import { go, href } from "../../router.ts";
 import { noticeFailure, session } from "../../session.ts";
@@ -16,6 +19,7 @@ const draft = signal({
   collect: "",
   memory: "256",
   seconds: "60",
+  seccomp: "",
 });
 
 const change = (part: Partial<typeof draft.value>): void => {
@@ -25,7 +29,7 @@ const change = (part: Partial<typeof draft.value>): void => {
 const mebibyte = 1_048_576;
 
 const submitDraft = async (): Promise<string> => {
-  const { script, root, stdin, files, collect, memory, seconds } = draft.value;
+  const { script, root, stdin, files, collect, memory, seconds, seccomp } = draft.value;
   const { id } = await session.value.runs.create({
     root,
     script,
@@ -34,6 +38,7 @@ const submitDraft = async (): Promise<string> => {
     collect: collect.trim() === "" ? undefined : collect.split(/\s+/).filter(Boolean),
     limits: memory === "" ? undefined : { memoryBytes: Number(memory) * mebibyte },
     timeoutSeconds: seconds === "" ? undefined : Number(seconds),
+    seccomp: seccomp === "" ? undefined : (seccomp as RunInput["seccomp"]),
   });
   return id;
 };
@@ -43,7 +48,8 @@ export const RunForm = () => {
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   const roots = useResource((client, stop) => client.call("listRoots", { query: { limit: 1000 } }, { signal: stop }), []);
-  const { script, root, stdin, files, collect, memory, seconds } = draft.value;
+  const filters = useResource(() => bodySchema("/v1/runs"), []).value?.properties?.["seccomp"];
+  const { script, root, stdin, files, collect, memory, seconds, seccomp } = draft.value;
   const names = roots.value?.items.filter(({ state }) => state === "ready").map(({ name }) => name) ?? [];
 
   const run = async (): Promise<void> => {
@@ -102,6 +108,16 @@ export const RunForm = () => {
             <input type="number" min="1" value={seconds} onInput={(event) => change({ seconds: event.currentTarget.value })} />
           </label>
         </div>
+        {filters && (
+          <Field
+            name="seccomp"
+            path="seccomp"
+            schema={filters}
+            values={{ seccomp }}
+            faults={{}}
+            onChange={(_, chosen) => change({ seccomp: chosen })}
+          />
+        )}
         <details open={stdin !== "" || files.length > 0 || collect !== ""}>
           <summary>Input and files</summary>
           <div class="stack">
