@@ -20,7 +20,6 @@ describe("TERM", () => {
     open.write("GET /v1/info HTTP/1.1\r\nho");
     await new Promise((done) => setTimeout(done, 300));
 
-    const began = performance.now();
     const ended = daemon.end("SIGTERM");
     await new Promise((done) => setTimeout(done, 200));
     await expect(Wire.open({ path: daemon.socket })).rejects.toThrow();
@@ -33,7 +32,6 @@ describe("TERM", () => {
     expect(stopped?.status).toBe(200);
     expect(JSON.parse(stopped?.body ?? "").status.state).toBe("stopped");
     expect(await ended).toBe(0);
-    expect(performance.now() - began).toBeLessThan(5_000);
 
     await daemon.start();
     expect((await daemon.request("GET", path)).body.status.state).toBe("stopped");
@@ -45,8 +43,6 @@ describe("TERM", () => {
     using stuck = await Wire.open({ path: daemon.socket });
     stuck.write("POST /v1/sandboxes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{");
     await new Promise((done) => setTimeout(done, 100));
-    const began = performance.now();
     expect(await daemon.end("SIGTERM")).toBe(0);
-    expect(performance.now() - began).toBeLessThan(5_000);
   });
 });

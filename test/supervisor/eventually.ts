@@ -2,7 +2,7 @@
 export async function eventually<T>(
   what: string,
   look: () => T | Promise<T>,
-  deadlineMs = 8_000,
+  deadlineMs = 20_000,
 ): Promise<Exclude<T, undefined | null | false>> {
   const until = performance.now() + deadlineMs;
   for (;;) {

@@ -124,7 +124,6 @@ describe("in one sandbox", () => {
     const { name, pid } = await box.exec("sleep 1000 & sleep 1000", { "timeout-ms": 150 });
     const ended = await box.client.event("PROCESS_EXITED", name);
     expect(performance.now() - started).toBeGreaterThan(145);
-    expect(performance.now() - started).toBeLessThan(3_000);
     expect([ended.text("reason"), ended.text("signal")]).toEqual(["timed-out", "9"]);
     expect(alive(pid)).toBe(false);
   });
@@ -193,11 +192,11 @@ test("many commands that do not start leave nothing that holds up the end", () =
       for (const { reply } of replies) expect(reply.text("layer")).toBe("command");
     }
     const children = () => file(box.supervisor, `task/${box.supervisor}/children`).trim().split(" ");
-    await eventually("the init is the only child", () => `${children()}` === `${box.init}`, 1_000).catch(() => {
+    await eventually("the init is the only child", () => `${children()}` === `${box.init}`, 10_000).catch(() => {
       expect(children().map((pid) => `${pid} ${processState(Number(pid))}`)).toEqual([`${box.init} S`]);
     });
     const { gone } = await box.end();
-    expect(gone.number("milliseconds")).toBeLessThan(3_000);
+    expect(gone.number("milliseconds")).toBeLessThan(5_000);
   }));
 
 test("commands that are starting when the sandbox ends do not hold up its end, and each is answered", () =>
@@ -211,7 +210,7 @@ test("commands that are starting when the sandbox ends do not hold up its end, a
       for (const { reply } of replies)
         expect([reply.name, reply.text("code")].join(" ")).toMatch(/^(STARTED |ERROR (ended|launch-failed))$/);
       const { gone } = await box.end({ kill: false });
-      expect(gone.number("milliseconds")).toBeLessThan(2_000);
+      expect(gone.number("milliseconds")).toBeLessThan(5_000);
     }
   }));
 

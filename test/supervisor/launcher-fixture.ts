@@ -157,7 +157,7 @@ export class Launcher {
     await this.settled(); // the worker of an earlier REMOVE answers before it ends
     const before = JSON.stringify(this.traces());
     const result = await run();
-    await eventually("no trace is left", () => JSON.stringify(this.traces()) === before, 4_000).catch(() => {
+    await eventually("no trace is left", () => JSON.stringify(this.traces()) === before, 10_000).catch(() => {
       expect(this.traces()).toEqual(JSON.parse(before));
     });
     return result;

@@ -4,10 +4,8 @@ import { expect, test } from "vitest";
 
 const script = (name: string): string => fileURLToPath(new URL(`../../script/${name}`, import.meta.url));
 
-test("a bootstrap with nothing to do takes under 2 s and prints a line for each step", () => {
-  const start = performance.now();
+test("a bootstrap with nothing to do prints a line for each step", () => {
   const output = execFileSync(script("bootstrap"), { encoding: "utf8", cwd: "/" });
-  expect(performance.now() - start).toBeLessThan(2000);
   expect(output.trimEnd().split("\n")).toEqual([
     expect.stringMatching(/^system +packages are there$/),
     expect.stringMatching(/^node +v(2[4-9]|[3-9]\d)\.\d+\.\d+ at \//),

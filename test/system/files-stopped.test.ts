@@ -32,7 +32,6 @@ const nothingLeft = () =>
   until(
     "nothing holds any files",
     async () => (await others()).length === 0 && readdirSync(join(host.daemon.directory, "run/sandboxes")).length === 0,
-    8_000,
   );
 
 describe("a sandbox that was never started", () => {
@@ -120,9 +119,7 @@ describe("a start", () => {
       "its bytes on the way",
       () => existsSync(upper(id, "")) && readdirSync(upper(id, "")).some((name) => name.startsWith(".unshared-")),
     );
-    const began = performance.now();
     expect((await host.request("POST", `/v1/sandboxes/${id}/start`)).status).toBe(200);
-    expect(performance.now() - began).toBeLessThan(4_000);
     body.end();
     const { status, body: problem } = await upload;
     expect([status, problem.code]).toEqual([503, "files-interrupted"]);

