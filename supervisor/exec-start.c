@@ -204,7 +204,7 @@ static int take_main(struct exec *exec, int *pidfd) {
     return -1;
   pid_t pid = pidfd_number(*pidfd);
   errno = EPROTO;
-  if (pid <= 0 || exec_knows(exec->supervisor, pid))
+  if (pid <= 0 || exec_child(exec->supervisor, pid))
     return -1;
   process->pidfd.fd = *pidfd;
   *pidfd = -1;

@@ -59,7 +59,7 @@ static struct exec *new_exec(struct supervisor *supervisor, const char *name) {
   last->next = process;
   *exec = (struct exec){
     .next = supervisor->starting, .supervisor = supervisor, .process = process, .channel = CHANNEL_CLOSED, .notes.fd = -1, .failures.fd = -1,
-    .entering.fd = -1, .terminal = -1, .give_up_us = now_us() + START_DEADLINE_US,
+    .entering.fd = -1, .terminal = -1, .begun_ticks = boot_ticks(), .give_up_us = now_us() + START_DEADLINE_US,
   };
   supervisor->starting = exec;
   return exec;
@@ -118,27 +118,16 @@ void exec_end_all(struct supervisor *supervisor) {
   processes_end_all(supervisor);
 }
 
-bool exec_knows(const struct supervisor *supervisor, pid_t pid) {
-  if (pid == supervisor->instance.shell || file_agents_have(supervisor, pid))
-    return true;
-  for (const struct process *process = supervisor->main.next; process; process = process->next)
-    if (process->pid == pid && process->state != PROCESS_ENDED)
-      return true;
-  for (const struct exec *exec = supervisor->starting; exec; exec = exec->next)
-    if (exec->entering.fd >= 0 && exec->entering_pid == pid)
-      return true;
-  return false;
-}
-
-/* A command whose forker was killed before it could name it is nobody's but ours; dead, it would keep PID 1 inside from ending. */
-void exec_reap_strays(struct supervisor *supervisor) {
-  siginfo_t information = {0};
-  while (waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && information.si_pid > 0) {
-    if (exec_knows(supervisor, information.si_pid))
-      return; /* it is reaped in its own turn, and the rest after it */
-    waitpid(information.si_pid, NULL, __WALL);
-    information.si_pid = 0;
-  }
+struct watch *exec_child(struct supervisor *supervisor, pid_t pid) {
+  if (pid == supervisor->instance.shell && supervisor->shell.fd >= 0)
+    return &supervisor->shell;
+  for (struct process *process = supervisor->main.next; process; process = process->next)
+    if (process->pid == pid && process->pidfd.fd >= 0)
+      return &process->pidfd;
+  for (struct exec *exec = supervisor->starting; exec; exec = exec->next)
+    if (exec->entering_pid == pid && exec->entering.fd >= 0)
+      return &exec->entering;
+  return file_agents_child(supervisor, pid);
 }
 
 uint64_t exec_mind_the_clock(struct supervisor *supervisor, uint64_t now) {

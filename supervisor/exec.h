@@ -15,6 +15,7 @@ struct exec {
   int terminal;
   struct peer *asker; /* NULL: gone, or answered; the command starts all the same */
   uint32_t request;
+  uint64_t begun_ticks; /* as process_start_ticks, before the fork */
   uint64_t give_up_us, timeout_ms, output_bytes;
   bool tty, executes, failed, notes_over;
   struct failure failure; /* with `failed` */

@@ -25,11 +25,11 @@ static unsigned count_agents(const struct supervisor *supervisor) {
   return counted;
 }
 
-bool file_agents_have(const struct supervisor *supervisor, pid_t pid) {
-  const struct agent_child *agent = supervisor->agents;
+struct watch *file_agents_child(const struct supervisor *supervisor, pid_t pid) {
+  struct agent_child *agent = supervisor->agents;
   while (agent && agent->pid != pid)
     agent = agent->next;
-  return agent;
+  return agent ? &agent->pidfd : NULL;
 }
 
 static void agent_ended(struct watch *watch, uint32_t events) {

@@ -93,6 +93,8 @@ int credentials_drop(const struct host *host, const struct definition *definitio
 
 /* proc(5): fields 22, in clock ticks, and 9 of /proc/PID/stat, 0 when it cannot be read; the pid in its innermost namespace; namespace inodes. */
 uint64_t process_start_ticks(pid_t pid);
+/* Now, on the same scale. */
+uint64_t boot_ticks(void);
 uint64_t process_flags(pid_t pid);
 pid_t process_pid_inside(pid_t pid);
 int process_namespaces(pid_t pid, uint64_t inodes[NS_COUNT]);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static ssize_t read_file(const char *path, char *text, size_t size) {
@@ -31,6 +32,13 @@ static uint64_t stat_field(pid_t pid, int wanted) {
 
 uint64_t process_start_ticks(pid_t pid) {
   return stat_field(pid, 22);
+}
+
+uint64_t boot_ticks(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  uint64_t each = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+  return (uint64_t)now.tv_sec * (1000000000 / each) + (uint64_t)now.tv_nsec / each;
 }
 
 uint64_t process_flags(pid_t pid) {

@@ -97,6 +97,8 @@ void processes_pidfd_ready(struct watch *watch, uint32_t events) {
   (void)events;
   if (wait4(process->pid, &status, WNOHANG | __WALL, &usage) == process->pid)
     reaped(supervisor, process, status, &usage);
+  else
+    loop_change(&supervisor->loop, watch, 0); /* a debugger inside holds it, and SIGCHLD comes when it lets go: see strays.c */
 }
 
 void processes_forget(struct supervisor *supervisor, struct peer *peer, uint32_t request, struct process *process) {

@@ -57,6 +57,8 @@ static int watch_all(struct supervisor *supervisor) {
   supervisor->last_word = (struct watch){.fd = channel->last, .ready = supervisor_last_word_ready, .owner = supervisor};
   supervisor->shell = (struct watch){.fd = instance->shell_pidfd, .ready = supervisor_shell_ready, .owner = supervisor};
   supervisor->cgroup_events = (struct watch){.fd = cgroup_events(&instance->cgroup), .ready = supervisor_cgroup_ready, .owner = supervisor};
+  if (strays_watch(supervisor) < 0)
+    return -1;
   for (int i = 0; i < 3; i++)
     if (watches[i]->fd < 0 || loop_add(&supervisor->loop, watches[i], i == 2 ? EPOLLPRI : EPOLLIN) < 0)
       return -1;

@@ -108,10 +108,8 @@ static void finish(struct supervisor *supervisor) {
   supervisor->held_errno = errno;
   if (now_us() < supervisor->retry_at_us)
     return;
-  if (!empty) {
+  if (!empty)
     cgroup_kill(&instance->cgroup);
-    exec_reap_strays(supervisor);
-  }
   supervisor->retry_us = supervisor->retry_us * 2 < RETRY_LAST_US ? supervisor->retry_us * 2 : RETRY_LAST_US;
   supervisor->retry_at_us = now_us() + supervisor->retry_us;
   if (!supervisor->told_incomplete && now_us() - supervisor->killed_us > REPORT_AFTER_US) {
@@ -142,8 +140,10 @@ void supervisor_shell_ready(struct watch *watch, uint32_t events) {
   int status;
   struct rusage usage;
   (void)events;
-  if (wait4(supervisor->instance.shell, &status, WNOHANG, &usage) <= 0)
+  if (wait4(supervisor->instance.shell, &status, WNOHANG, &usage) <= 0) {
+    loop_change(&supervisor->loop, watch, 0); /* held by a debugger: see strays.c */
     return;
+  }
   if (supervisor->last_word.fd >= 0) /* it may still lie there */
     supervisor_last_word_ready(&supervisor->last_word, EPOLLHUP);
   struct usage used = usage_of(&usage);
@@ -174,8 +174,9 @@ static void mind_the_clock(struct supervisor *supervisor) {
 /* Milliseconds until something is due; -1: nothing is. */
 static int time_left(struct supervisor *supervisor) {
   uint64_t now = now_us();
-  uint64_t due[] = {supervisor->kill_at_us, supervisor->retry_at_us, supervisor->log.behind_until_us, exec_mind_the_clock(supervisor, now), oom_mind_the_clock(supervisor, now)}, next = 0;
-  for (int i = 0; i < 5; i++)
+  uint64_t due[] = {supervisor->kill_at_us, supervisor->retry_at_us, supervisor->log.behind_until_us, exec_mind_the_clock(supervisor, now), oom_mind_the_clock(supervisor, now),
+                    strays_mind_the_clock(supervisor, now)}, next = 0;
+  for (int i = 0; i < 6; i++)
     if (due[i] && (!next || due[i] < next))
       next = due[i];
   if (!next)

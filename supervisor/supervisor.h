@@ -13,6 +13,12 @@ struct oom {
   uint64_t look_at_us, pause_us; /* when to read the count again; 0: when it changes */
 };
 
+/* Dead children that nobody here knows of; see strays.c. */
+struct strays {
+  struct watch signals;
+  uint64_t look_at_us; /* 0: there are none */
+};
+
 struct supervisor {
   struct instance instance;
   struct loop loop;
@@ -33,6 +39,7 @@ struct supervisor {
   int killed, mounts, cgroups;
   int held_errno;                  /* why a cgroup could not be removed */
   struct oom oom;
+  struct strays strays;
 };
 
 /* ---- exec.c: commands started in the running sandbox ---- */
@@ -42,10 +49,8 @@ void exec_forget_peer(struct supervisor *supervisor, struct peer *peer);
 void exec_end_all(struct supervisor *supervisor);
 /* Kills what is out of time; answers when the next is, 0 for never. */
 uint64_t exec_mind_the_clock(struct supervisor *supervisor, uint64_t now);
-/* Whether the child is one that is known here and reaped in its own turn. */
-bool exec_knows(const struct supervisor *supervisor, pid_t pid);
-/* While the sandbox is being killed: reaps dead children that no request knows of. */
-void exec_reap_strays(struct supervisor *supervisor);
+/* The pidfd of a child that is known here and reaped in its own turn, without `ready` before it is watched; NULL when it is nobody's. */
+struct watch *exec_child(struct supervisor *supervisor, pid_t pid);
 
 /* ---- processes.c: those that were started by a request; the main process is the first of the list and not counted ---- */
 struct process *process_find(struct supervisor *supervisor, const char *name);
@@ -63,7 +68,8 @@ uint64_t processes_mind_the_clock(struct supervisor *supervisor, uint64_t now);
 /* ---- file-agents.c ---- */
 /* Forks a file agent that takes the peer's connection over. */
 void file_agents_start(struct supervisor *supervisor, struct peer *peer, uint32_t request);
-bool file_agents_have(const struct supervisor *supervisor, pid_t pid);
+/* NULL: it is none. */
+struct watch *file_agents_child(const struct supervisor *supervisor, pid_t pid);
 
 /* ---- report.c: fields of what is told ---- */
 void report_ending(struct frame *frame, const struct supervisor *supervisor);
@@ -85,6 +91,12 @@ void oom_watch(struct supervisor *supervisor);
 uint64_t oom_mind_the_clock(struct supervisor *supervisor, uint64_t now);
 /* Whether it was the out-of-memory killer that ended the process, by the cgroup's count; an answer of true uses that count up. */
 bool supervisor_out_of_memory(struct supervisor *supervisor, const struct process *process, const struct ending *ending);
+
+/* ---- strays.c ---- */
+/* Answers -1 with errno. */
+int strays_watch(struct supervisor *supervisor);
+/* Reaps some, where it is time; answers when it is again, 0 for never. */
+uint64_t strays_mind_the_clock(struct supervisor *supervisor, uint64_t now);
 
 /* What a child of the launcher says to it over its control socket, one packet each. */
 enum control_kind { CONTROL_READY = 1, CONTROL_REPLY };
