@@ -7,6 +7,7 @@ import { bodyBudget } from "./body-budget.ts";
 import { ConnectedPeers } from "./connected-peers.ts";
 import { dashboard } from "./dashboard.ts";
 import { documentation } from "./documentation.ts";
+import { continueWhenAdmitted } from "./expectations.ts";
 import { answerFailure, failures } from "./failures.ts";
 import { idempotency } from "./idempotency.ts";
 import { answerClientError, createHttpServer } from "./listeners.ts";
@@ -130,6 +131,7 @@ export const buildApp = async (services: Services, access: AccessPolicy): Promis
   bodyBudget(app);
   ownership(app, services.visibility);
   streams(app, services.tokens);
+  continueWhenAdmitted(app);
   idempotency(app, services.idempotency);
   auditCalls(app, services.audit, peers);
   use(app, services.lifetimes);

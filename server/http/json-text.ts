@@ -43,20 +43,27 @@ export const checkJsonMarks = (text: string): void => {
   }
 };
 
+/** Where there is none of it, no string can hold half of a surrogate pair: bodies are UTF-8, which has none but by escapes. */
+const escapedSurrogate = /\\u[dD][89a-fA-F]/;
+
 /**
  * Refuses what parsers disagree on or stumble over, and JSON.parse lets pass: a name twice in one object (RFC 8259, section 4),
- * and nesting deeper than any field.
+ * nesting deeper than any field, and strings that are no Unicode (RFC 8259, section 8.2): half of a surrogate pair would be
+ * told back as it came, and become U+FFFD in a path, an argument or a name of the kernel.
  * @param text JSON that has been parsed without a fault
  * @throws DomainError `invalid-request` with the pointer of the field
  */
 export const checkJsonText = (text: string): void => {
   const levels: Level[] = [];
+  const mayBeHalf = escapedSurrogate.test(text);
   let awaitsName = false;
   for (let at = 0; at < text.length; at++) {
     const level = levels.at(-1);
     switch (text[at]) {
       case '"': {
         const end = endOfString(text, at);
+        if (mayBeHalf && !(JSON.parse(text.slice(at, end + 1)) as string).isWellFormed())
+          throw refusal(levels, awaitsName ? "has a name that is no Unicode" : "is no Unicode: half of a surrogate pair");
         if (awaitsName && level?.names) {
           const name = JSON.parse(text.slice(at, end + 1)) as string;
           level.at = name;

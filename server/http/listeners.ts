@@ -5,6 +5,7 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { DomainError } from "../domain/errors.ts";
 import type { ConnectionLimits } from "./connection-limits.ts";
+import { passOnExpectations } from "./expectations.ts";
 import { problemOf } from "./problems.ts";
 import { isUntimed } from "./streamed-bodies.ts";
 import { isTerminalHandshake } from "./terminal-handshake.ts";
@@ -60,8 +61,7 @@ export const createHttpServer = (handler: RequestListener, limits: ConnectionLim
   limits.watch(server);
   // Who does not get through the handshake cannot be answered.
   server.on("tlsClientError", (_error, socket: Socket) => socket.destroy());
-  // An expectation that is not known may be passed over (RFC 9110, section 10.1.1); Node's own refusal has no body.
-  server.on("checkExpectation", bounded);
+  passOnExpectations(server, bounded);
   server.on("connect", (_request, socket) => answerOnSocket(new DomainError("method-not-allowed", "this is no proxy"), socket as Socket));
   return server;
 };

@@ -47,6 +47,9 @@ const bodies: [string, Buffer | string, number[]][] = [
   ["a key twice", '{"name":"a","name":"b"}', [400]],
   ["a key twice within", '{"labels":{"k":"a","k":"b"}}', [400]],
   ["a key twice, once with an escape", '{"labels":{},"l\\u0061bels":{}}', [400]],
+  ["half of a surrogate pair", '{"name":"a\\ud800"}', [400]],
+  ["half of a surrogate pair within", '{"labels":{"k":"\\uDC00\\ud83d"}}', [400]],
+  ["half of a surrogate pair in a name", '{"env":{"\\udfff":"v"}}', [400]],
   ["2 MB", JSON.stringify({ name: "x".repeat(2_000_000) }), [413]],
 ];
 
@@ -95,6 +98,25 @@ describe("an empty body", () => {
     expect((await daemon.request("DELETE", `/v1/sandboxes/${JSON.parse(reply?.body ?? "").id}`)).status).toBe(200);
     expectProblem(await daemon.request("POST", "/v1/roots"), 400);
     expectProblem(await daemon.request("PATCH", "/v1/sandboxes/stored"), 400);
+  });
+});
+
+describe("half of a surrogate pair", () => {
+  it("is refused where any text would do, with the field; whole pairs and what only looks like one are taken", async () => {
+    for (const [field, value] of [
+      ["env/K", '{"env":{"K":"\\ud800"}}'],
+      ["command/1", '{"command":["a","\\uDFFFx"]}'],
+      ["labels/k", '{"labels":{"k":"\\ude00\\ud83d"}}'],
+    ] as const) {
+      const { errors } = expectProblem(await send("POST", "/v1/sandboxes", value), 400, field);
+      expect(errors).toEqual([{ pointer: `/${field}`, detail: "is no Unicode: half of a surrogate pair" }]);
+    }
+    const whole = '{"labels":{"pair":"\\ud83d\\ude00","backslash":"\\\\ud800","raw":"\u{1f600}"}}';
+    const reply = await send("POST", "/v1/sandboxes", whole);
+    expect(reply?.status).toBe(201);
+    const { id, labels } = JSON.parse(reply?.body ?? "");
+    expect(labels).toEqual({ pair: "\u{1f600}", backslash: "\\ud800", raw: "\u{1f600}" });
+    await daemon.request("DELETE", `/v1/sandboxes/${id}`);
   });
 });
 

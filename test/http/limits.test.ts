@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Daemon } from "../fixtures/daemon.ts";
 import { expectProblem } from "./expect-problem.ts";
 import { startSmallDaemon, tcpPort } from "./small-daemon.ts";
+import { adminToken } from "./token-client.ts";
 import { type Address, exchange, Wire } from "./wire.ts";
 
 let daemon: Daemon;
@@ -129,6 +130,32 @@ describe("what HTTP has besides", () => {
     expect((await exchange(unix(), `GET /healthz HTTP/1.1\r\n${lines}${upgrade}\r\n`))?.status).toBe(200);
     expectProblem(await exchange(unix(), `CONNECT example.com:443 HTTP/1.1\r\n${lines}\r\n`), [400, 404, 405]);
     expect((await exchange(unix(), "GET /healthz HTTP/1.0\r\n\r\n"))?.status).toBe(200);
+  });
+});
+
+describe("who waits to be told to send the body", () => {
+  const patient = (lines: string) =>
+    `POST /v1/sandboxes HTTP/1.1\r\nhost: localhost:${tcpPort(daemon)}\r\ncontent-type: application/json\r\ncontent-length: 2\r\nexpect: 100-continue\r\n${lines}\r\n`;
+
+  it("is told so once let in", async () => {
+    using wire = await Wire.open(tcp());
+    wire.write(patient(`authorization: Bearer ${adminToken(daemon)}\r\n`));
+    expect((await wire.reply())?.status).toBe(100);
+    wire.write("[]");
+    expectProblem(await wire.reply(), 400);
+  });
+
+  it.each([
+    ["without a token", "", 401],
+    ["with a wrong one", "authorization: Bearer wrong\r\n", 401],
+    ["from another origin", "origin: http://evil.example\r\n", 403],
+  ])("is refused in its place %s, and what it sends all the same is no request (check 59)", async (_, lines, status) => {
+    using wire = await Wire.open(tcp());
+    wire.write(patient(lines));
+    expectProblem(await wire.reply(), status);
+    wire.write(`{}${get("/healthz")}`);
+    await wire.closed();
+    expect(await wire.reply()).toBe(null);
   });
 });
 
