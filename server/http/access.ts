@@ -75,7 +75,7 @@ const checkOrigin = (policy: AccessPolicy, request: FastifyRequest, unix: boolea
   if (hosts > 1 || (hosts === 0 && request.raw.httpVersion === "1.1"))
     throw new DomainError("invalid-request", "HTTP/1.1 needs one Host header");
   if (!unix && !isOwn(policy, host ?? ""))
-    throw new DomainError("misdirected-request", "the Host header names another host or port than this daemon's");
+    throw new DomainError("misdirected-request", "the Host header names another host or port than those this daemon listens to");
   if (!ownSites.includes(request.headers["sec-fetch-site"]))
     throw new DomainError("forbidden", "requests from pages of other sites are refused");
   if (origin === undefined) return;

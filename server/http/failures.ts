@@ -15,7 +15,8 @@ export const answerFailure = (error: unknown, request: FastifyRequest, reply: Fa
   if (refusal === null) request.log.error({ err: error }, "a request failed unexpectedly");
   else if (loud.has(refusal.code)) request.log.error({ err: refusal, code: refusal.code }, "the host failed a request");
   const missingInPath = refusal?.code === "root-not-found" && request.routeOptions.url?.startsWith("/v1/roots/:") === true;
-  const shown = refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause");
+  const shown =
+    refusal ?? new DomainError("internal", "an unexpected failure; the daemon's log has the cause", { members: { requestId: request.id } });
   const problem = problemOf(shown, pathOf(request.url), missingInPath ? 404 : undefined);
   request.problemCode = problem.code;
   if (problem.code === "unauthorized") void reply.header("www-authenticate", 'Bearer realm="unshared"');

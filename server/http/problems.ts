@@ -1,5 +1,6 @@
 import { DomainError, type ErrorCode, type InputFault } from "../domain/errors.ts";
 import { hostFailure } from "../domain/host-failures.ts";
+import { bodyLimit, filesBodyLimit } from "./bodies.ts";
 
 /** How a code looks over HTTP. `retryable`: the same request may succeed later without a change by the caller. */
 export interface ProblemKind {
@@ -131,6 +132,14 @@ const contexts: Readonly<Record<string, string>> = { body: "body", querystring: 
 
 const escapePointer = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
 
+/** In better words than the validator's, or with what it keeps to itself; null where its own do. */
+const detailOf = (keyword: string, params: Record<string, unknown>): string | null => {
+  if (keyword === "additionalProperties") return "is not known";
+  if (keyword === "required") return "is required";
+  const allowed = keyword === "enum" ? (params["allowedValues"] as unknown[]) : [];
+  return allowed.length > 0 && allowed.length <= 16 ? `must be ${allowed.map((value) => JSON.stringify(value)).join(" or ")}` : null;
+};
+
 const faultsOf = (error: FrameworkError): InputFault[] => {
   const seen = new Set<string>();
   const faults: InputFault[] = [];
@@ -139,8 +148,7 @@ const faultsOf = (error: FrameworkError): InputFault[] => {
     if ((keyword === "anyOf" || keyword === "oneOf" || keyword === "if") && (error.validation?.length ?? 0) > 1) continue;
     const property = (params["additionalProperty"] ?? params["missingProperty"] ?? params["propertyName"]) as string | undefined;
     const pointer = property === undefined ? instancePath : `${instancePath}/${escapePointer(property).slice(0, 256)}`;
-    const detail =
-      keyword === "additionalProperties" ? "is not known" : keyword === "required" ? "is required" : (message ?? "is not valid");
+    const detail = detailOf(keyword, params) ?? message ?? "is not valid";
     if (seen.has(`${pointer} ${detail}`)) continue;
     seen.add(`${pointer} ${detail}`);
     faults.push({ pointer: error.validationContext === "body" ? pointer : pointer.replace(/^\//, ""), detail });
@@ -159,6 +167,12 @@ const frameworkCodes: Readonly<Record<number, ErrorCode>> = {
   431: "headers-too-large",
 };
 
+/** Where the framework's own words are those of the status alone. */
+const frameworkDetails: Partial<Record<ErrorCode, string>> = {
+  "payload-too-large": `the body is larger than ${bodyLimit / 1_048_576} MiB, or ${filesBodyLimit / 1_048_576} where runs are sent`,
+  "unsupported-media-type": "the body needs the header content-type: application/json, but where files, archives and stdin are sent",
+};
+
 /** The domain's word for an error of the framework (validation, parsing, limits); null for one that nobody foresaw. */
 export const refusalOf = (error: unknown): DomainError | null => {
   if (error instanceof DomainError) return error;
@@ -175,5 +189,5 @@ export const refusalOf = (error: unknown): DomainError | null => {
   }
   const status = typeof failure.statusCode === "number" ? failure.statusCode : 500;
   const code = frameworkCodes[status];
-  return code === undefined ? hostFailure(error) : new DomainError(code, failure.message, { cause: error });
+  return code === undefined ? hostFailure(error) : new DomainError(code, frameworkDetails[code] ?? failure.message, { cause: error });
 };

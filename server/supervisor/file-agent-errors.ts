@@ -24,6 +24,13 @@ const codes = new Map<number, ErrorCode>([
   [errno.EFBIG, "no-space"],
 ]);
 
+/** What errno(3) alone would not tell who looks for the fault in his path. */
+const reasons: Partial<Record<ErrorCode, string>> = {
+  "path-on-other-mount": "something else is mounted there, and only the sandbox's own root filesystem is reached",
+  "not-a-regular-file": "it is no regular file",
+  "path-invalid": "it is too long, ends in . or .., is / where a name is needed, or leads round in a circle or below itself",
+};
+
 /** What a request is about decides what EINVAL means. */
 export type InvalidMeans = "path-invalid" | "not-a-regular-file";
 
@@ -36,7 +43,7 @@ export const fileRefusal = (fields: ReadonlyMap<string, string>, invalidMeans: I
       const number = Number(fields.get("errno"));
       const code = number === errno.EINVAL ? invalidMeans : (codes.get(number) ?? "file-failed");
       const entry = fields.get("entry");
-      return new DomainError(code, message, {
+      return new DomainError(code, reasons[code] === undefined ? message : `${message} (${reasons[code]})`, {
         members: { errno: number, ...(entry === undefined ? {} : { entry: Buffer.from(entry, "latin1").toString() }) },
       });
     }

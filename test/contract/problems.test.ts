@@ -28,3 +28,8 @@ test.each(Object.entries(problemKinds))("the section of %s names its status", (c
   const section = sections().find((each) => each.code === code);
   expect(section?.text).toMatch(new RegExp(`\\b${kind.status}\\b`));
 });
+
+test.each(Object.entries(problemKinds))("the section of %s says at once whether the request may be sent again as it is", (code, kind) => {
+  const text = sections().find((each) => each.code === code)?.text ?? "";
+  expect(/^[^.]*\bretryable\b/.test(text)).toBe(kind.retryable);
+});

@@ -225,6 +225,8 @@ describe("what is no plain file", () => {
     spawnSync("mkfifo", [upper("job/fifo")]);
     const codes = async (path: string) => (await get(path)).body.code;
     expect(await codes("/job/fifo")).toBe("not-a-regular-file");
+    expect((await get("/job/fifo")).body.detail).toContain("no regular file");
+    expect((await get("/proc/self/status")).body.detail).toContain("something else is mounted there");
     for (const path of ["/dev/zero", "/proc/self/mem", "/proc/1/root/etc/passwd", "/sys/kernel", "/dev/pts/0"])
       expect(await codes(path), path).toBe("path-on-other-mount");
     await change({ op: "symlink", path: "/job/loop", target: "loop" });

@@ -80,7 +80,9 @@ export const doctor = async ({ client, out }: Context): Promise<number> => {
       if (check.status !== "ok" && check.remedy !== null) out.line(`          to mend it: ${check.remedy}`);
     }
     const verdicts = {
-      ok: "everything is as it should be",
+      ok: checks.some(({ status: each }) => each === "weak")
+        ? "sandboxes start, with all layers; what is weak above is about the host around them"
+        : "everything is as it should be",
       degraded: "sandboxes start, with what is said above",
       missing: "sandboxes cannot be started",
     };
