@@ -103,6 +103,13 @@ describe("privileges", () => {
   });
 });
 
+it("no user namespace is made below a sandbox's own, not even by who enters it with all capabilities and without its filter", () => {
+  const made = (...way: string[]) => spawnSync("env", [...way, "unshare", "--user", "true"], { encoding: "utf8" });
+  expect(made("unshare", "--user", "--map-root-user").status).toBe(0); // one below another can be made
+  const refused = made("nsenter", "--target", String(pid("command")), "--user");
+  expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("No space left on device")]); // user_namespaces(7), ENOSPC
+});
+
 it("no process of ours leaves a core, nor starts the program that takes cores", () => {
   expect(unit).toMatch(/^LimitCORE=1$/m);
   for (const [name, each] of Object.entries(pids)) expect([name, ...coreLimit(each)]).toEqual([name, "1", "1"]);
