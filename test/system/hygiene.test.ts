@@ -149,7 +149,7 @@ describe("descriptors", () => {
     const { stateDir, directory } = host.daemon;
     const known = [
       ...["/dev/null", "/dev/pts/ptmx", "/sys/fs/cgroup", "socket", "pipe", "anon_inode:[eventpoll]", "anon_inode:[eventfd]"],
-      ...["anon_inode:[pidfd]", "pidfd"], // and as kernels before and from 6.9 name it
+      ...["anon_inode:[signalfd]", "anon_inode:[pidfd]", "pidfd"], // and as kernels before and from 6.9 name it
       ...[`${directory}/run/launcher.log`, `${directory}/run/sandboxes`],
     ];
     expect(targets("supervisor").filter((target) => !known.includes(target) && !target.startsWith(`${stateDir}/sandboxes`))).toEqual([]);
