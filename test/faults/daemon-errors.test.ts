@@ -92,7 +92,7 @@ it("no descriptor for the supervisor's connection: what was started runs, is tol
     return created.body;
   });
   expect((await host.reaches("box", "stopped", patience)).status).toMatchObject({ reason: "signaled" });
-  expect(isAlive(result.supervisor.pid)).toBe(false);
+  await until("its supervisor's end", () => !isAlive(result.supervisor.pid), patience);
   await ask("DELETE", "/v1/sandboxes/box");
   await allIsWell();
 });
