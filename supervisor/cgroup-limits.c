@@ -3,8 +3,13 @@
 #include "mutants.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FORK_TRIES 16 /* a sandbox that is full and not, in turn, is not taken for a host that is */
 
 static int set(const struct cgroup *cgroup, int controller, const char *name, const char *value, struct failure *failure) {
   char path[PATH_MAX + 24];
@@ -82,6 +87,23 @@ static int set_pids(const struct cgroup *cgroup, uint64_t number, struct failure
   if (number)
     snprintf(value, sizeof value, "%llu", (unsigned long long)number);
   return set(cgroup, PIDS, "pids.max", value, failure);
+}
+
+int cgroup_open_pids(const struct cgroup *cgroup) {
+  char path[PATH_MAX + 24];
+  if (!cgroup->v1[PIDS])
+    return openat(cgroup->v2, "pids.current", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  cgroup_v1_path(path, cgroup, PIDS);
+  snprintf(path + strlen(path), sizeof path - strlen(path), "/pids.current");
+  return open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int cgroup_refused(int pids, uint64_t limit, unsigned tries) {
+  char text[32] = "";
+  int error = errno;
+  bool full = limit && pread(pids, text, sizeof text - 1, 0) > 0 && strtoull(text, NULL, 10) >= limit;
+  errno = error;
+  return full ? 1 : limit && tries < FORK_TRIES ? -1 : 0;
 }
 
 int cgroup_limit(const struct cgroup *cgroup, const struct cgroup_limits *limits, struct failure *failure) {

@@ -42,6 +42,11 @@ int cgroup_limit(const struct cgroup *cgroup, const struct cgroup_limits *limits
 /* Changes the limits of one in use from `old`. On failure they are as they were. EBUSY: more memory is in use than the new limit allows,
  * and it cannot be taken back. */
 int cgroup_change_limits(const struct cgroup *cgroup, const struct cgroup_limits *old, const struct cgroup_limits *limits, struct failure *failure);
+/* Opens the count of its processes and threads; -1 with errno. */
+int cgroup_open_pids(const struct cgroup *cgroup);
+/* What clone(2) means by EAGAIN, when it has answered so `tries` times before: 1: there are as many as `limit` allows (0: any number), by the count `pids`;
+ * 0: the host has no more to give; -1: to be tried again, since somebody may have ended meanwhile. Leaves errno as it is. */
+int cgroup_refused(int pids, uint64_t limit, unsigned tries);
 /* Number of processes in it; -1 on error. */
 int cgroup_count(const struct cgroup *cgroup);
 /* Sends SIGKILL to all that is in it, forks in flight included (cgroup.kill, Linux 5.14). */

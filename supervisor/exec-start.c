@@ -96,12 +96,12 @@ static void exec_started(struct exec *exec) {
   }
   int input = channel->input, output = exec->tty ? exec->terminal : channel->output, errors = channel->errors;
   if (process->pidfd.fd < 0 || (exec->tty && exec->terminal < 0)) {
-    exec_failed_here(exec, "the command is not to be watched");
+    exec_failed_here(exec, LAYER_SUPERVISOR, "the command is not to be watched");
     return;
   }
   channel->input = channel->output = channel->errors = exec->terminal = -1;
   if (process_open(process, &supervisor->loop, input, output, errors, exec->tty, exec->output_bytes, &supervisor->log) < 0) {
-    exec_failed_here(exec, "the command is not to be watched");
+    exec_failed_here(exec, LAYER_SUPERVISOR, "the command is not to be watched");
     return;
   }
   process->state = PROCESS_RUNNING;
@@ -161,9 +161,9 @@ static void notes_end(struct exec *exec) {
   exec->notes_over = true;
 }
 
-void exec_failed_here(struct exec *exec, const char *message) {
+void exec_failed_here(struct exec *exec, enum layer layer, const char *message) {
   struct failure failure;
-  fail(&failure, LAYER_SUPERVISOR, "%s", message);
+  fail(&failure, layer, "%s", message);
   notes_end(exec);
   exec_failed(exec, &failure);
 }
@@ -171,7 +171,7 @@ void exec_failed_here(struct exec *exec, const char *message) {
 void exec_out_of_time(struct exec *exec) {
   if (!exec->failed) {
     errno = ETIMEDOUT;
-    exec_failed_here(exec, "the command does not start");
+    exec_failed_here(exec, LAYER_SUPERVISOR, "the command does not start");
     return;
   }
   answer_failure(exec);
@@ -250,7 +250,7 @@ static bool take_notes(struct exec *exec) {
     notes_end(exec);
   if (taken >= 0 || errno == EAGAIN)
     return true;
-  exec_failed_here(exec, "the one that enters says something else");
+  exec_failed_here(exec, LAYER_SUPERVISOR, "the one that enters says something else");
   return false;
 }
 
@@ -276,7 +276,7 @@ static void failures_ready(struct watch *watch, uint32_t events) {
     loop_remove(&exec->supervisor->loop, watch);
     exec_settle(exec);
   } else {
-    exec_failed_here(exec, "the command does not start");
+    exec_failed_here(exec, LAYER_SUPERVISOR, "the command does not start");
   }
 }
 

@@ -15,7 +15,8 @@
 #define ALIVE_LIMIT 512
 #define START_DEADLINE_US 20000000
 
-static int spawn(struct exec *exec, const struct definition *definition, bool with_stdin) {
+/* Answers -1 with errno; of EAGAIN `layer` tells whose limit it was. */
+static int spawn(struct exec *exec, const struct definition *definition, bool with_stdin, enum layer *layer) {
   struct supervisor *supervisor = exec->supervisor;
   struct instance *instance = &supervisor->instance;
   struct shell shell = {.host = instance->host, .isolate = instance->isolate, .cgroup = &instance->cgroup};
@@ -31,11 +32,21 @@ static int spawn(struct exec *exec, const struct definition *definition, bool wi
   }
   fd_close(&exec->channel.last);
   fd_close(&shell.channel.last);
-  pid_t entering = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+  shell.pids = cgroup_open_pids(&instance->cgroup);
+  pid_t entering;
+  int refused;
+  for (unsigned tries = 0;; tries++) {
+    entering = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    refused = entering < 0 && errno == EAGAIN ? cgroup_refused(shell.pids, definition->limits.pids, tries) : 0;
+    if (entering >= 0 || refused >= 0)
+      break;
+  }
   if (entering == 0)
     shell_enter(&shell, definition, supervisor->shell.fd);
   int error = errno;
+  *layer = refused > 0 ? LAYER_LIMITS : LAYER_SUPERVISOR;
   channel_close(&shell.channel);
+  fd_close(&shell.pids);
   exec->entering_pid = entering;
   if (entering > 0)
     exec->entering.fd = pidfd;
@@ -94,10 +105,11 @@ void exec_begin(struct supervisor *supervisor, struct peer *peer, uint32_t reque
   exec->tty = definition.tty;
   exec->output_bytes = definition.output_bytes;
   exec->timeout_ms = fields_number(fields, "timeout-ms", 0);
-  if (spawn(exec, &definition, fields_number(fields, "stdin", 0)) < 0)
-    exec_failed_here(exec, "fork into the sandbox");
+  enum layer layer = LAYER_SUPERVISOR;
+  if (spawn(exec, &definition, fields_number(fields, "stdin", 0), &layer) < 0)
+    exec_failed_here(exec, layer, "fork into the sandbox");
   else if (exec_watch(exec) < 0)
-    exec_failed_here(exec, "watch the start");
+    exec_failed_here(exec, LAYER_SUPERVISOR, "watch the start");
 }
 
 /* ---- what becomes of it ---- */

@@ -25,7 +25,7 @@ struct exec {
 /* From here on the start goes its way. Answers -1 with errno. */
 int exec_watch(struct exec *exec);
 /* Notes the present errno, and kills what there is; the asker is answered when that is reaped. The EXEC may be no more afterwards. */
-void exec_failed_here(struct exec *exec, const char *message);
+void exec_failed_here(struct exec *exec, enum layer layer, const char *message);
 /* The same, and nothing is waited for: the EXEC is no more. */
 void exec_over(struct exec *exec, const char *message);
 /* Its time is over: it fails; one that has failed is answered, and what does not die is killed anew. */

@@ -66,6 +66,7 @@ struct shell {
   struct order *order;
   unsigned isolate;
   const struct cgroup *cgroup;
+  int pids; /* of its cgroup, as cgroup_open_pids; for shell_enter */
   struct channel channel;
 };
 /* Closes all descriptors but those named; sorts them. */

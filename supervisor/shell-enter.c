@@ -3,6 +3,7 @@
 #include "instance.h"
 #include "mutants.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -14,15 +15,24 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static pid_t fork_command(const struct shell *shell, uint64_t limit, int *pidfd) {
+  struct failure failure;
+  for (unsigned tries = 0;; tries++) {
+    pid_t command = (pid_t)syscall(SYS_clone, CLONE_PARENT | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
+    int refused = command < 0 && errno == EAGAIN ? cgroup_refused(shell->pids, limit, tries) : 0;
+    if (command >= 0)
+      return command;
+    if (refused >= 0)
+      fail(&failure, refused ? LAYER_LIMITS : LAYER_COMMAND, "fork the command"), shell_give_up(shell, &failure);
+  }
+}
+
 /* Runs as the parent of the command, but only for a moment: CLONE_PARENT makes the command the supervisor's own child, which
  * reaps it and is there when it must die. */
 static _Noreturn void spawn_entered(struct shell *shell, const struct definition *definition) {
   struct failure failure;
   int pidfd = -1;
-  pid_t command = (pid_t)syscall(SYS_clone, CLONE_PARENT | CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, 0);
-  if (command < 0)
-    fail(&failure, LAYER_COMMAND, "fork the command"), shell_give_up(shell, &failure);
-  if (command > 0)
+  if (fork_command(shell, definition->limits.pids, &pidfd) > 0)
     _exit(note_send(shell->channel.notes, NOTE_MAIN, pidfd) < 0);
   if (shell_set_limits(definition, &failure) < 0 || (definition->tty && shell_open_terminal(shell, definition, &failure) < 0))
     shell_give_up(shell, &failure);
@@ -43,7 +53,7 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
   struct failure failure;
   int flags = 0;
   process_title("enter", "");
-  int kept[] = {0, 1, 2, target, shell->channel.notes, shell->channel.failures, shell->channel.output, shell->channel.errors, shell->channel.input < 0 ? 0 : shell->channel.input};
+  int kept[] = {0, 1, 2, target, shell->channel.notes, shell->channel.failures, shell->channel.output, shell->channel.errors, shell->channel.input < 0 ? 0 : shell->channel.input, shell->pids < 0 ? 0 : shell->pids};
   if (join(shell, &failure) < 0)
     shell_give_up(shell, &failure);
   if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)

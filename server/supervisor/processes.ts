@@ -130,6 +130,12 @@ const execFields = (order: ExecOrder): Field[] => [
   ["output-bytes", String(order.outputBytes)],
 ];
 
+/** What there is no more of by the sandbox's own limits: the pids limit of its cgroup (clone(2)), `max` of its devpts (/dev/pts/ptmx). */
+const limited: Readonly<Record<string, string>> = {
+  [`limits ${constants.errno.EAGAIN}`]: "processes",
+  [`terminal ${constants.errno.ENOSPC}`]: "terminals",
+};
+
 /** What a refusal of the supervisor's means in the domain's words. */
 const failureOf = (error: unknown, sandboxId: string, process: string): Error => {
   if (!(error instanceof RefusedError))
@@ -143,11 +149,9 @@ const failureOf = (error: unknown, sandboxId: string, process: string): Error =>
   if (code === "closed") return new DomainError("stdin-closed", "the process takes no input", { cause: error });
   if (code === "no-terminal") return new DomainError("no-terminal", error.message, { cause: error });
   if (code === "busy") return new DomainError("process-limit", error.message, { cause: error });
-  // EAGAIN of clone(2): the pids limit of the cgroup. ENOSPC of /dev/pts/ptmx: `max` of its devpts.
   const errno = fields.numberOr("errno", 0);
-  const what = errno === constants.errno.EAGAIN ? "processes" : "terminals";
-  const atLimit = what === "processes" || (errno === constants.errno.ENOSPC && fields.optional("layer") === "terminal");
-  if (code === "launch-failed" && atLimit)
+  const what = limited[`${fields.optional("layer")} ${errno}`];
+  if (code === "launch-failed" && what !== undefined)
     return new DomainError("process-limit", `the sandbox has as many ${what} as it may: ${error.message}`, {
       members: { errno },
       cause: error,

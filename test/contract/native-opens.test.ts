@@ -34,6 +34,7 @@ const whole: Readonly<Record<string, readonly [calls: number, why: string]>> = {
   "cgroup.c: open(v2, …)": [1, "a cgroup, among which there are no links"],
   "cgroup.c: open(path, …)": [4, "a cgroup, as above"],
   "cgroup-files.c: open(directory, …)": [1, "a cgroup, as above"],
+  "cgroup-limits.c: open(path, …)": [1, "a file of a cgroup, as above"],
 };
 
 interface Call {

@@ -26,7 +26,7 @@ it("refuses launches and commands while the cgroup is full, and goes on afterwar
   const launch = await host.request("POST", "/v1/sandboxes?start=true", { name: "another" });
   expect(expectProblem(launch, 503)).toMatchObject({ code: "host-exhausted", layer: "command", errno: constants.errno.EAGAIN });
   expect(launch.headers["retry-after"]).toBe("1");
-  expect(expectProblem(await exec(), 409)).toMatchObject({ code: "process-limit", retryable: true });
+  expect(expectProblem(await exec(), 503)).toMatchObject({ code: "host-exhausted", errno: constants.errno.EAGAIN });
   await until("as many processes and cgroups as before", () => [host.processes(), host.cgroups()].join() === before.join(), 20_000);
   expect(readdirSync(join(host.daemon.directory, "run/sandboxes"))).toHaveLength(1);
   expect([isAlive(process.pid), (await host.report("standing")).status.state]).toEqual([true, "running"]);

@@ -42,17 +42,18 @@ const allIsWell = async (before: number): Promise<void> => {
 };
 
 const starts: [string, string, number, string, object?][] = [
-  ["clone3", "EAGAIN", 409, "process-limit"],
+  ["clone3", "EAGAIN", 503, "host-exhausted"],
   ["clone3", "ENOMEM", 503, "host-exhausted"],
   ["socketpair", "EMFILE", 503, "host-exhausted"],
   ["pipe2", "ENFILE", 503, "host-exhausted"],
   ["epoll_ctl", "ENOMEM", 503, "host-exhausted"],
-  ["clone", "EAGAIN", 409, "process-limit"],
+  ["clone", "EAGAIN", 503, "host-exhausted"],
   ["fcntl", "EMFILE", 503, "host-exhausted", { tty: true }],
 ];
 it.each(starts)("a command for which %s answers %s", { timeout: 60_000 }, async (call, error, status, code, more = {}) => {
   const before = descriptors();
-  const { result, injected } = await injecting(supervisor, `${call}:error=${error}:when=1`, () => run("true", more));
+  const when = error === "EAGAIN" ? "1+" : "1"; // which is tried again
+  const { result, injected } = await injecting(supervisor, `${call}:error=${error}:when=${when}`, () => run("true", more));
   expect(injected).toBeGreaterThan(0);
   expect(expectProblem(result, status).code).toBe(code);
   await allIsWell(before);
