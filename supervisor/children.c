@@ -170,6 +170,7 @@ struct child *child_start_worker(struct launcher *launcher, struct peer *peer, u
     child->state = WORKING;
     child->asker = peer;
     child->request = request;
+    snprintf(child->id, sizeof child->id, "%s", id);
     return child;
   }
   if (control < 0)

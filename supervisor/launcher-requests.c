@@ -157,10 +157,17 @@ static void ask_worker(struct launcher *launcher, struct peer *peer, uint32_t re
     peer_refuse(peer, request, "failed", strerror(errno));
 }
 
-static bool socket_exists(const struct launcher *launcher, const char *id) {
+/* Whether a sandbox has its files in use, or is being cleaned up after. A socket that nobody holds was left by a supervisor that was killed when no
+ * launcher minded it, and goes: its slot may be unknown to whoever would have it cleaned. */
+static bool files_are_held(const struct launcher *launcher, const char *id) {
   char name[80];
   snprintf(name, sizeof name, "%s.sock", id);
-  return faccessat(launcher->host->sockets, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  if (faccessat(launcher->host->sockets, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    return false;
+  for (const struct child *child = launcher->children; child; child = child->next)
+    if (strcmp(child->id, id) == 0)
+      return true;
+  return !server_is_stale(launcher->host->sockets, name) || unlinkat(launcher->host->sockets, name, 0) < 0;
 }
 
 void launcher_handle(struct server *server, struct peer *peer, const struct wire_header *header, const struct fields *fields) {
@@ -189,7 +196,7 @@ void launcher_handle(struct server *server, struct peer *peer, const struct wire
       ask_worker(launcher, peer, header->request, slot, id);
     fd_close(&supervisor);
   } else if (header->type == REMOVE && fields_check(fields, remove_rules, error)) {
-    if (socket_exists(launcher, id))
+    if (files_are_held(launcher, id))
       peer_refuse(peer, header->request, "running", "a supervisor holds these files");
     else
       ask_worker(launcher, peer, header->request, -1, id);

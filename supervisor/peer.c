@@ -206,6 +206,17 @@ pid_t server_pid(int directory, const char *name) {
   return listener.pid;
 }
 
+/* What is bound is of another type, so connect(2) is refused with EPROTOTYPE as long as somebody has it, listening yet or not. */
+bool server_is_stale(int directory, const char *name) {
+  struct sockaddr_un address;
+  socklen_t size = socket_address(&address, directory, name);
+  int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  bool stale = probe >= 0 && connect(probe, (struct sockaddr *)&address, size) < 0 && errno == ECONNREFUSED;
+  if (probe >= 0)
+    close(probe);
+  return stale;
+}
+
 static int bind_fresh(int fd, int directory, const char *name) {
   struct sockaddr_un address;
   socklen_t size = socket_address(&address, directory, name);
@@ -213,11 +224,7 @@ static int bind_fresh(int fd, int directory, const char *name) {
     return 0;
   if (errno != EADDRINUSE)
     return -1;
-  int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  bool answered = probe < 0 || connect(probe, (struct sockaddr *)&address, size) == 0 || errno != ECONNREFUSED;
-  if (probe >= 0)
-    close(probe);
-  if (answered) {
+  if (!server_is_stale(directory, name)) {
     errno = EADDRINUSE;
     return -1;
   }

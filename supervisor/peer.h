@@ -37,6 +37,8 @@ struct server {
 int server_listen(struct server *server, struct loop *loop, int directory, const char *name);
 /* The process that listens on NAME in `directory`, by its credentials (unix(7)); 0 when nobody does. */
 pid_t server_pid(int directory, const char *name);
+/* Whether the socket file NAME is one that nobody holds any more, neither listening nor about to. */
+bool server_is_stale(int directory, const char *name);
 void server_close(struct server *server);
 /* Sends the frame and frees it; a peer that reads too slowly is closed. */
 void peer_send(struct peer *peer, struct frame *frame);

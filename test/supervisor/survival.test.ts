@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -102,6 +102,44 @@ describe("a launcher that is killed", () => {
     expect(cgroupsBelow(launcher.cgroupParent).some((path) => path.endsWith(`/${slot}`))).toBe(false);
     expect(existsSync(launcher.socket(box.id))).toBe(false);
     await launcher.client.ask("REMOVE", { id: box.id });
+  });
+
+  test("with what runs killed too, leaves a socket that is no obstacle to REMOVE, where the slot is not known", async () => {
+    const box = await launcher.bash("sleep 1000");
+    const ended = once(launcher.process, "exit");
+    kill(launcher.pid);
+    await ended;
+    process.kill(box.supervisor, "SIGSTOP");
+    await launcher.run();
+    expect((await launcher.client.ask("REMOVE", { id: box.id })).text("code")).toBe("running");
+    kill(box.supervisor);
+    await eventually("nothing lives", () => !alive(box.supervisor) && (cgroupProcesses(box.cgroup)[0] ?? []).length === 0);
+    expect(existsSync(launcher.socket(box.id))).toBe(true);
+    const removed = await launcher.client.ask("REMOVE", { id: box.id });
+    expect([removed.name, existsSync(launcher.socket(box.id)), existsSync(launcher.state(`sandboxes/${box.id}`))]).toEqual([
+      "REMOVED",
+      false,
+      false,
+    ]);
+    await launcher.client.ask("CLEAN", { id: box.id, slot: box.report.text("slot") });
+  });
+
+  test("REMOVE waits for a supervisor that has its socket and does not listen there yet", async () => {
+    // As bind(2) leaves it before listen(2).
+    const path = launcher.socket("early");
+    const script = "socket(S, 1, 1, 0) && bind(S, pack('Sa108', 1, $ARGV[0])) or die $!; $| = 1; print 'bound'; sleep 1000";
+    const holder = spawn("perl", ["-e", script, path], { stdio: ["ignore", "pipe", "inherit"] });
+    await once(holder.stdout, "data");
+    try {
+      expect((await launcher.client.ask("REMOVE", { id: "early" })).text("code")).toBe("running");
+      expect((await launcher.ask({ id: "early" })).text("code")).toBe("exists");
+    } finally {
+      const ended = once(holder, "exit");
+      holder.kill("SIGKILL");
+      await ended;
+    }
+    expect((await launcher.client.ask("REMOVE", { id: "early" })).name).toBe("REMOVED");
+    expect(existsSync(path)).toBe(false);
   });
 
   test("while a second one asks for its socket, the second gives way", async () => {
