@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describe, expect, it, test } from "vitest";
+import { lifecycle, states } from "../../server/domain/lifecycle.ts";
 import { problemKinds } from "../../server/http/problems.ts";
 import { contract } from "../http/contract.ts";
 
@@ -71,6 +72,16 @@ test("routes that are not there would be found", () => {
   expect([isRoute("DELETE", "/v1/info"), isRoute("GET", "…/files?nope="), isRoute("GET", "/v1/nope")]).toEqual([false, false, false]);
   expect(isThere("README.md", "SECURITY.md#threat-model")).toBe(true);
   expect([isThere("README.md", "SECURITY.md#nope"), isThere("README.md", "NOPE.md")]).toEqual([false, false]);
+});
+
+test("each step of a sandbox's life that concepts.md draws is one of the table", () => {
+  const [, drawn = ""] = /```mermaid\nstateDiagram-v2\n(.*?)```/s.exec(text("docs/concepts.md")) ?? [];
+  const steps = [...drawn.matchAll(/^ {2}(\w+) --> (\w+)/gm)].map(([, from = "", to = ""]) => `${from} ${to}`);
+  const possible = states.flatMap((from) =>
+    Object.values(lifecycle[from]).flatMap((outcome) => (outcome.act === "to" ? [`${from} ${outcome.state}`] : [])),
+  );
+  expect(steps.length).toBeGreaterThan(10);
+  expect(steps.filter((step) => !possible.includes(step))).toEqual([]);
 });
 
 test("the guide to operations has every problem code, and no other", () => {
