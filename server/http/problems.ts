@@ -132,12 +132,17 @@ const contexts: Readonly<Record<string, string>> = { body: "body", querystring: 
 
 const escapePointer = (name: string): string => name.replaceAll("~", "~0").replaceAll("/", "~1");
 
+/** How many values of a field are named in a refusal. */
+const mostNamed = 16;
+
 /** In better words than the validator's, or with what it keeps to itself; null where its own do. */
 const detailOf = (keyword: string, params: Record<string, unknown>): string | null => {
   if (keyword === "additionalProperties") return "is not known";
   if (keyword === "required") return "is required";
-  const allowed = keyword === "enum" ? (params["allowedValues"] as unknown[]) : [];
-  return allowed.length > 0 && allowed.length <= 16 ? `must be ${allowed.map((value) => JSON.stringify(value)).join(" or ")}` : null;
+  if (keyword !== "enum") return null;
+  const allowed = (params["allowedValues"] as unknown[]).map((value) => JSON.stringify(value));
+  if (allowed.length > mostNamed) return `must be one of ${allowed.length} values, such as ${allowed[0]}; /docs has them all`;
+  return `must be ${allowed.join(" or ")}`;
 };
 
 const faultsOf = (error: FrameworkError): InputFault[] => {

@@ -14,6 +14,8 @@ afterAll(() => daemon[Symbol.asyncDispose]());
 it("names the values that a field, and a parameter, may have", async () => {
   const body = expectProblem(await daemon.request("POST", "/v1/sandboxes", { restart: { policy: "sometimes" } }), 400);
   expect(body.errors).toEqual([{ pointer: "/restart/policy", detail: 'must be "never" or "on-failure" or "always"' }]);
+  const long = expectProblem(await daemon.request("POST", "/v1/sandboxes", { capabilities: ["CAP_NONE"] }), 400);
+  expect(long.errors?.map(({ detail }) => detail)).toEqual([expect.stringMatching(/^must be one of \d+ values, such as "CAP_/)]);
   const query = expectProblem(await daemon.request("GET", "/v1/diagram?format=png"), 400);
   expect(query.errors).toEqual([{ pointer: "format", detail: 'must be "svg" or "mermaid" or "json"' }]);
 });
