@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define END_DEADLINE_MS 5000
+#define REAPED_AT_ONCE 64
 #define SWEEP_AFTER_US 5000000 /* by then the daemon has had cleaned what it knows of, and told of it */
 
 /* ---- ready shells ---- */
@@ -116,14 +117,20 @@ static void child_ended(struct child *child, int status) {
   child_free(child);
 }
 
+/* Orphans of sandboxes that share the host's pids come to us too, and how many is theirs to say: the rest has its turn after all else that is ready. */
 static void reap(struct launcher *launcher) {
   int status;
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+  for (int reaped = 0; reaped < REAPED_AT_ONCE; reaped++) {
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0)
+      return;
     for (struct child *child = launcher->children; child; child = child->next)
       if (child->pid == pid) {
         child_ended(child, status);
         break;
       }
+  }
+  raise(SIGCHLD);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events) {

@@ -3,11 +3,12 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { tracing } from "../fixtures/injection.ts";
 import { eventually } from "./eventually.ts";
-import { Launcher } from "./launcher-fixture.ts";
+import { Launcher, usual } from "./launcher-fixture.ts";
 import { RawClient } from "./raw-client.ts";
 import { Sandbox } from "./sandbox-fixture.ts";
-import { alive, cgroupProcesses, cgroupsBelow, file, namespaceInode, processesWith, startTicks } from "./witness.ts";
+import { alive, cgroupProcesses, cgroupsBelow, file, namespaceInode, processesWith, processState, startTicks } from "./witness.ts";
 
 const kill = (pid: number) => process.kill(pid, "SIGKILL");
 
@@ -149,6 +150,37 @@ describe("a launcher that is killed", () => {
     expect(second.stderr).toMatch(/another launcher answers/);
     expect((await launcher.client.ask("HELLO")).name).toBe("WELCOME");
   });
+});
+
+test("a launcher that hundreds of orphans come to at once does other things in between", async () => {
+  await using launcher = await Launcher.start();
+  const isolate = (usual["isolate"] as string[]).filter((type) => type !== "pid");
+  const orphans = 200;
+  const zombies = () =>
+    file(launcher.pid, `task/${launcher.pid}/children`)
+      .trim()
+      .split(" ")
+      .filter((pid) => processState(Number(pid)) === "Z").length;
+  const box = await launcher.bash(`read; for ((i = 0; i < ${3 * orphans}; i++)); do (sleep 0.1 &); done; echo made; read`, {
+    isolate,
+    init: 0,
+  });
+  process.kill(launcher.pid, "SIGSTOP");
+  let trace: string;
+  try {
+    await box.input("\n");
+    await box.output("main", "made");
+    await eventually("most are dead and not reaped by their own shells", () => zombies() >= orphans, 20_000);
+  } finally {
+    ({ trace } = await tracing(launcher.pid, "wait4,epoll_wait", async () => {
+      process.kill(launcher.pid, "SIGCONT");
+      await eventually("none is left", () => zombies() === 0, 20_000);
+    }));
+  }
+  const runs = trace.split("epoll_wait(").map((run) => run.split("wait4(").length - 1);
+  expect(runs.reduce((sum, run) => sum + run)).toBeGreaterThan(orphans);
+  expect(Math.max(...runs)).toBeLessThan(100);
+  await box.end();
 });
 
 describe("ready shells", () => {
