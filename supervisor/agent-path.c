@@ -8,6 +8,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define LOOKS_AT_ONCE 100
+#define LOOKS_LATER 2000 /* a millisecond apart */
+
+/* EAGAIN tells of a rename beside the walk (openat2(2)), or of a lease on the file that its holder is asked to give up (fcntl(2)). Who is inside can see to it
+ * that there is always one, so it is looked again for two seconds and no longer. */
+static bool look_again(int looks) {
+  if (errno != EAGAIN || looks == LOOKS_AT_ONCE + LOOKS_LATER)
+    return false;
+  if (looks >= LOOKS_AT_ONCE)
+    usleep(1000);
+  return true;
+}
+
 /* The process's own root is the sandbox's, so a link leads nowhere else; mounts and magic links are refused on top. */
 static int open_below(int directory, const char *path, int flags, mode_t mode) {
   struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_IN_ROOT};
@@ -18,9 +31,9 @@ static int open_below(int directory, const char *path, int flags, mode_t mode) {
     path += strspn(path, "/");
     path = *path ? path : ".";
   }
-  for (;;) {
+  for (int looks = 0;; looks++) {
     int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
-    if (fd >= 0 || errno != EAGAIN) /* a rename beside the walk: look again (openat2(2)) */
+    if (fd >= 0 || !look_again(looks))
       return fd;
   }
 }
@@ -31,9 +44,9 @@ int path_open(const struct agent *agent, const char *path, int flags, mode_t mod
 
 int path_enter(int directory, const char *name, int flags) {
   struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_NOFOLLOW | O_CLOEXEC), .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_BENEATH};
-  for (;;) {
+  for (int looks = 0;; looks++) {
     int fd = (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
-    if (fd >= 0 || errno != EAGAIN)
+    if (fd >= 0 || !look_again(looks))
       return fd;
   }
 }

@@ -66,3 +66,16 @@ describe("memory of a supervisor", () => {
     expect((await stage.host.request("DELETE", "/v1/sandboxes/terminals")).status).toBe(200);
   });
 });
+
+describe("a file agent", () => {
+  it("does not look for ever for a file that somebody inside holds a lease on", { timeout: 120_000 * slowness }, async () => {
+    await stage.sandbox({ name: "leased", command: ["/probes/lease", "/leased"] });
+    await until("the lease", async () => (await stage.logOf("leased")).includes("lease: "), 20_000);
+    expect(await stage.logOf("leased")).toContain("lease: ok");
+    const files = "/v1/sandboxes/leased/files?path=/leased";
+    const begun = performance.now();
+    expect(expectProblem(await stage.host.request("GET", files), 503)).toMatchObject({ code: "files-busy", errno: 11, retryable: true });
+    expect(performance.now() - begun).toBeLessThan(20_000);
+    expect((await stage.host.request("DELETE", "/v1/sandboxes/leased")).status).toBe(200);
+  });
+});
