@@ -70,8 +70,9 @@ make: ${namesOf("needed")
   .join(" ")}. The file agent, which is no process of the sandbox's own, keeps \`default\`.
 What the kernel gets is disassembled in [golden/filter.txt](../test/isolation/golden/filter.txt), and compared on each run of check 20.
 
-By their arguments: \`socket\` gives AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK with NETLINK_ROUTE (EAFNOSUPPORT, EPROTONOSUPPORT), in \`strict\` AF_UNIX only; \`clone\`
-makes no namespaces; \`ioctl\` is refused TIOCSTI and TIOCLINUX; \`personality\` does not turn address randomisation off; RLIMIT_CORE stays as it is.
+By their arguments: \`socket\` gives AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK with NETLINK_ROUTE, without DCCP, L2TP, SCTP and SMC, which the
+host would load modules for (EAFNOSUPPORT, EPROTONOSUPPORT), in \`strict\` AF_UNIX only, as \`socketpair\` always;
+\`clone\` makes no namespaces; \`ioctl\` is refused TIOCSTI and TIOCLINUX; \`personality\` does not turn address randomisation off; RLIMIT_CORE stays as it is.
 
 ${section("Allowed by default", "allowed", "What programs of all kinds use.")}
 ${section("Allowed by strict", "strict", listOf("strict").comment.replace(/^The profile "strict": w/, "W"))}

@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -75,8 +76,15 @@ static int allow_list(scmp_filter_ctx context, const struct seccomp_choice *choi
   return result;
 }
 
+/* socketpair too makes a socket of the family, and has the host load its module, before the family says that it has no pairs (net/socket.c). */
+static int refuse_pairs(scmp_filter_ctx context, const struct seccomp_choice *choice) {
+  return NAMED_IN(choice->denied, "socketpair") ? 0 : add_if(context, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socketpair", SCMP_A0_64(SCMP_CMP_NE, AF_UNIX));
+}
+
 /* Rules on arguments are left out where the whole call is denied: libseccomp takes no two actions for one call. */
 static int refuse_sockets(scmp_filter_ctx context, const struct seccomp_choice *choice) {
+  /* Whoever asks for one of these has the host load its module, whatever his ids (net/ipv4/af_inet.c); 115 is L2TP, 256 SMC. */
+  static const uint64_t modular[] = {IPPROTO_DCCP, 115, IPPROTO_SCTP, 256};
   uint32_t no_family = SCMP_ACT_ERRNO(EAFNOSUPPORT);
   if (NAMED_IN(choice->denied, "socket"))
     return 0;
@@ -87,6 +95,10 @@ static int refuse_sockets(scmp_filter_ctx context, const struct seccomp_choice *
   for (int family = 0; result == 0 && family < AF_NETLINK; family++)
     if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
       result = add_if(context, no_family, "socket", SCMP_A0_64(SCMP_CMP_EQ, (uint64_t)family));
+  for (size_t i = 0; result == 0 && i < 2 * COUNT(modular); i++) {
+    struct scmp_arg_cmp of_module[] = {SCMP_A0_64(SCMP_CMP_EQ, i % 2 ? AF_INET6 : AF_INET), SCMP_A2_64(SCMP_CMP_MASKED_EQ, LOW_32, modular[i / 2])};
+    result = add(context, SCMP_ACT_ERRNO(EPROTONOSUPPORT), "socket", COUNT(of_module), of_module);
+  }
   struct scmp_arg_cmp beyond_route[] = {SCMP_A0_64(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2_64(SCMP_CMP_NE, NETLINK_ROUTE)};
   return result ? result : add(context, SCMP_ACT_ERRNO(EPROTONOSUPPORT), "socket", 2, beyond_route);
 }
@@ -119,6 +131,8 @@ static int refuse_arguments(scmp_filter_ctx context, const struct seccomp_choice
   static const uint64_t ioctls[] = {TIOCSTI, TIOCLINUX};
   uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
   int result = refuse_sockets(context, choice);
+  if (result == 0)
+    result = refuse_pairs(context, choice);
   for (size_t i = 0; result == 0 && i < COUNT(namespaces); i++)
     result = add_if(context, refuse, "clone", SCMP_A0_64(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
   for (size_t i = 0; result == 0 && i < COUNT(ioctls); i++)

@@ -69,7 +69,7 @@ const unreadableInSys = [
 ];
 
 /** Which families of sockets may be had: unix, the internet, routes by netlink. */
-const usualFamilies = ["family 1", "family 2", "family 10", "family 16"];
+const usualFamilies = ["family 1", "family 2", "family 10", "family 16", "pair 1"];
 const usualDevices = [
   "fd",
   "full",
