@@ -15,7 +15,7 @@ static const char *const allowed_calls[] = {
   "fchown", "fchownat", "umask", "utime", "utimes", "utimensat", "futimesat", "mknod", "mknodat", "sync", "name_to_handle_at", "chroot",
   "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "getxattr", "lgetxattr", "fgetxattr", "getxattrat", "listxattr", "llistxattr", "flistxattr",
   "listxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat",
-  "inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "fanotify_mark",
+  "inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
   /* memory */
   "brk", "mmap", "munmap", "mremap", "mprotect", "madvise", "process_madvise", "msync", "mincore", "mlock", "mlock2", "mlockall", "munlock",
   "munlockall", "remap_file_pages", "membarrier", "pkey_alloc", "pkey_free", "pkey_mprotect", "map_shadow_stack", "mseal",
@@ -97,7 +97,7 @@ static const char *const on_request_calls[] = {
   /* other processes' memory and descriptors, of the same sandbox: debuggers and tracers */
   "ptrace", "process_vm_readv", "process_vm_writev", "process_mrelease", "pidfd_getfd", "kcmp",
   /* kernel interfaces with a long record of holes */
-  "io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd", "bpf", "perf_event_open", "fanotify_init", "memfd_secret", "modify_ldt",
+  "io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd", "bpf", "perf_event_open", "fanotify_init", "fanotify_mark", "memfd_secret", "modify_ldt",
   /* NUMA placement touches memory of others */
   "move_pages", "migrate_pages", "mbind", "set_mempolicy", "get_mempolicy", "set_mempolicy_home_node",
 };
