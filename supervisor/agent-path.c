@@ -22,8 +22,10 @@ static bool look_again(int looks) {
 }
 
 /* The process's own root is the sandbox's, so a link leads nowhere else; mounts and magic links are refused on top. */
-static int open_below(int directory, const char *path, int flags, mode_t mode) {
+int path_open(const struct agent *agent, const char *path, int flags, mode_t mode) {
   struct open_how how = {.flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV | RESOLVE_IN_ROOT};
+  if (agent->linkless)
+    how.resolve |= RESOLVE_NO_SYMLINKS;
   if (mutant("follow-links"))
     how.resolve = 0;
   if (mutant("files-host-side")) { /* from a root that is not the process's own: what a daemon does that joins paths */
@@ -32,14 +34,10 @@ static int open_below(int directory, const char *path, int flags, mode_t mode) {
     path = *path ? path : ".";
   }
   for (int looks = 0;; looks++) {
-    int fd = (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+    int fd = (int)syscall(SYS_openat2, agent->root, path, &how, sizeof how);
     if (fd >= 0 || !look_again(looks))
       return fd;
   }
-}
-
-int path_open(const struct agent *agent, const char *path, int flags, mode_t mode) {
-  return open_below(agent->root, path, flags, mode);
 }
 
 int path_enter(int directory, const char *name, int flags) {
@@ -51,11 +49,12 @@ int path_enter(int directory, const char *name, int flags) {
   }
 }
 
-/* Each part is looked up anew from the top: it may be a link, such as /lib in many roots, which leads to its place below the same top. */
-int path_make(int directory, const char *path) {
+/* Each part is looked up anew from the top: it may be a link, such as /lib in many roots, which leads to its place below the same top, unless the agent
+ * follows none. */
+int path_make(const struct agent *agent, const char *path) {
   char part[PATH_LIMIT], above[PATH_LIMIT] = "";
   size_t used = 0;
-  int at = open_below(directory, ".", O_PATH | O_DIRECTORY, 0);
+  int at = path_open(agent, ".", O_PATH | O_DIRECTORY, 0);
   while (at >= 0 && *(path += strspn(path, "/"))) {
     size_t length = strcspn(path, "/");
     memcpy(part, path, length);
@@ -70,7 +69,7 @@ int path_make(int directory, const char *path) {
     if (strcmp(part, "..") == 0)
       errno = EINVAL;
     else if (mkdirat(at, part, 0755) == 0 || errno == EEXIST)
-      next = open_below(directory, above, O_PATH | O_DIRECTORY, 0);
+      next = path_open(agent, above, O_PATH | O_DIRECTORY, 0);
     int error = errno;
     close(at);
     errno = error;
@@ -90,5 +89,5 @@ int path_parent(const struct agent *agent, const char *path, bool parents, const
   memcpy(parent, path, (size_t)(slash - path) + 1);
   parent[slash - path + 1] = 0;
   int fd = path_open(agent, parent, O_PATH | O_DIRECTORY, 0);
-  return fd < 0 && errno == ENOENT && parents ? path_make(agent->root, parent) : fd;
+  return fd < 0 && errno == ENOENT && parents ? path_make(agent, parent) : fd;
 }

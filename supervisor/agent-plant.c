@@ -179,6 +179,7 @@ static int merge(int from, int to, int depth) {
 static void plant_all(struct agent *agent, int directory, const char *path) {
   char error[128];
   struct planting planting = {.ground = *agent};
+  planting.ground.linkless = true; /* all links there came with the tree, whose own paths say where its files belong */
   planting.ground.root = openat(directory, agent->unfinished.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (planting.ground.root < 0)
     agent_end(agent);

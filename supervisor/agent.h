@@ -21,6 +21,7 @@ struct unfinished {
 struct agent {
   int socket;          /* to the asker; blocking */
   int root;            /* "/" inside */
+  bool linkless;       /* no path leads through a link, not even to its place below the root */
   uint32_t request;    /* the one being answered */
   char *in;            /* one frame's body */
   struct wire_header header;
@@ -57,8 +58,8 @@ int path_open(const struct agent *agent, const char *path, int flags, mode_t mod
 int path_parent(const struct agent *agent, const char *path, bool parents, const char **name);
 /* Opens what `directory` holds by that name, itself if it is a link, and not what is mounted on it (EXDEV). */
 int path_enter(int directory, const char *name, int flags);
-/* Makes all directories of a path below `directory` that are missing. */
-int path_make(int directory, const char *path);
+/* Makes all directories of a path that are missing, and opens the last. */
+int path_make(const struct agent *agent, const char *path);
 
 /* ---- what can be asked; each sends its reply ---- */
 void agent_stat(struct agent *agent);

@@ -89,7 +89,12 @@ static void test_make(void) {
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
     CHECK(path_parent(&agent, refused[i], true, &name) < 0, "%s", refused[i]);
   CHECK(!there("root/nowhere") && !there("outside/a") && !there("root/outside") && !there("a") && !there("root/a"), "and nothing is made elsewhere");
-  fd = path_make(agent.root, "x/y/z");
+  struct agent linkless = {.root = agent.root, .linkless = true};
+  const char *linked[] = {"/lib/file", "/lib/c/file", "/etc/top/etc/file"};
+  for (size_t i = 0; i < sizeof linked / sizeof *linked; i++)
+    CHECK(path_parent(&linkless, linked[i], true, &name) < 0 && errno == ELOOP, "%s, where no link is followed: %s", linked[i], strerror(errno));
+  CHECK(!there("root/usr/lib/c"), "and nothing is made behind one");
+  fd = path_make(&agent, "x/y/z");
   CHECK(fd >= 0 && fstat(fd, &status) == 0 && status.st_ino == inode_of("root/x/y/z"), "%s", strerror(errno));
   fd_close(&fd);
 }

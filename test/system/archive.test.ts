@@ -196,6 +196,17 @@ const slips: [string, Buffer, string | null][] = [
   ],
   ["a file below a link", rawTar({ name: "out", type: "2", link: "/tmp" }, { name: "out/evil", data: evil }), "out/evil"],
   ["a file below a link up", rawTar({ name: "out", type: "2", link: "../../tmp" }, { name: "out/evil", data: evil }), "out/evil"],
+  ["a file below a link to the top", rawTar({ name: "out", type: "2", link: "/" }, { name: "out/evil", data: evil }), "out/evil"],
+  [
+    "a file below a link to a directory of its own",
+    rawTar({ name: "d/", type: "5" }, { name: "out", type: "2", link: "d" }, { name: "out/evil", data: evil }),
+    "out/evil",
+  ],
+  [
+    "a hard link by way of a link",
+    rawTar({ name: "f" }, { name: "out", type: "2", link: "." }, { name: "h", type: "1", link: "out/f" }),
+    "h",
+  ],
   ["a file in place of a link", rawTar({ name: "l", type: "2", link: "/etc/passwd" }, { name: "l", data: evil }), "l"],
   ["a hard link to .. ", rawTar({ name: "h", type: "1", link: "../etc/passwd" }), "h"],
   ["an absolute hard link", rawTar({ name: "h", type: "1", link: "/etc/passwd" }), "h"],
