@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -83,6 +83,31 @@ describe("a start that is refused", () => {
     execFileSync("chown", ["65534", join(directory, "state")]);
     const { code, said } = refusedStart();
     expect([code, said]).toEqual([1, expect.stringContaining("belongs to uid 65534")]);
+  });
+
+  it.each([0o770, 0o1777])("with a run directory of mode %o, where others could have put something (check 64)", (mode) => {
+    mkdirSync(join(directory, "run"));
+    chmodSync(join(directory, "run"), mode);
+    const { code, said } = refusedStart();
+    expect([code, said]).toEqual([1, expect.stringMatching(/run directory .* can be written to by others/)]);
+    expect(modeOf(join(directory, "run"))).toBe(mode & 0o777);
+  });
+
+  it.each(["state", "run"])("with a %s directory that is a link, or lies where others could put another (check 64)", (name) => {
+    mkdirSync(join(directory, "real"), { mode: 0o700 });
+    symlinkSync("real", join(directory, name));
+    const linked = refusedStart();
+    expect([linked.code, linked.said]).toEqual([1, expect.stringContaining(`is a link: give the directory that it leads to`)]);
+    expect(existsSync(join(directory, "real/state.db")) || existsSync(join(directory, "real/unshared.sock"))).toBe(false);
+    const below = join(directory, "above/below", name);
+    mkdirSync(below, { recursive: true, mode: 0o700 });
+    chmodSync(join(directory, "above"), 0o777);
+    const loose = refusedStart(`--${name}-dir`, below);
+    expect([loose.code, loose.said]).toEqual([1, expect.stringContaining("where everybody could put another in its place")]);
+    chmodSync(join(directory, "above"), 0o755);
+    chownSync(join(directory, "above"), 65534, 0);
+    const foreign = refusedStart(`--${name}-dir`, below);
+    expect([foreign.code, foreign.said]).toEqual([1, expect.stringContaining("belongs to uid 65534, who could put another in its place")]);
   });
 
   it("with a token file that others can read, or that holds none", () => {
