@@ -72,7 +72,7 @@ What the kernel gets is disassembled in [golden/filter.txt](../test/isolation/go
 
 By their arguments: \`socket\` gives AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK with NETLINK_ROUTE, without DCCP, L2TP, SCTP and SMC, which the
 host would load modules for (EAFNOSUPPORT, EPROTONOSUPPORT), in \`strict\` AF_UNIX only, as \`socketpair\` always;
-\`clone\` makes no namespaces; \`ioctl\` is refused TIOCSTI and TIOCLINUX; \`personality\` does not turn address randomisation off; RLIMIT_CORE stays as it is.
+\`clone\` makes no namespaces; \`ioctl\` is refused TIOCSTI, TIOCLINUX and TIOCSETD; \`personality\` does not turn address randomisation off; RLIMIT_CORE stays as it is.
 
 ${section("Allowed by default", "allowed", "What programs of all kinds use.")}
 ${section("Allowed by strict", "strict", listOf("strict").comment.replace(/^The profile "strict": w/, "W"))}

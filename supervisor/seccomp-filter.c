@@ -128,7 +128,7 @@ static int refuse_calls(scmp_filter_ctx context, const struct seccomp_choice *ch
 
 static int refuse_arguments(scmp_filter_ctx context, const struct seccomp_choice *choice) {
   static const uint64_t namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
-  static const uint64_t ioctls[] = {TIOCSTI, TIOCLINUX};
+  static const uint64_t ioctls[] = {TIOCSTI, TIOCLINUX, TIOCSETD}; /* the last has the host load a line discipline for whoever asks */
   uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
   int result = refuse_sockets(context, choice);
   if (result == 0)

@@ -23,5 +23,6 @@ int main(void) {
     TRY(request(fds[i], TIOCSTI | 1ul << 32), "TIOCSTI with a bit above 32 on %s", names[i]);
     TRY(request(fds[i], TIOCLINUX), "TIOCLINUX on %s", names[i]);
     TRY(request(fds[i], TIOCLINUX | 1ul << 63), "TIOCLINUX with bit 63 on %s", names[i]);
+    TRY(request(fds[i], TIOCSETD), "TIOCSETD on %s", names[i]);
   }
 }
