@@ -9,7 +9,7 @@ import { Recovery } from "./domain/recovery.ts";
 import { digestOf } from "./domain/tokens.ts";
 import { groupId, numberedRules } from "./host/accounts.ts";
 import { ActivationError, activatedSocket } from "./host/activation.ts";
-import { DirectoryError, ensureRunDirectory, ensureStateDirectory } from "./host/directories.ts";
+import { DirectoryError, doubtsAbout, ensureRunDirectory, ensureStateDirectory } from "./host/directories.ts";
 import { releaseStartMemory } from "./host/memory.ts";
 import { StateDirectories } from "./host/sandbox-directories.ts";
 import { ServiceManager } from "./host/service-manager.ts";
@@ -35,6 +35,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   ensureStateDirectory(config.stateDir);
   const lock = new DaemonLock(config.stateDir);
   ensureRunDirectory(config.runDir, gid);
+  for (const doubt of [...doubtsAbout(config.stateDir), ...doubtsAbout(config.runDir)]) logger.warn(doubt);
   const token = ensureToken(config.tokenFile);
   const tls = config.tls && readTls(config.tls);
   const peerScopes = config.peerScopes.length === 0 ? null : new PeerScopes(numberedRules(config.peerScopes));

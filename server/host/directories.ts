@@ -6,22 +6,26 @@ export class DirectoryError extends Error {}
 
 const ownUid = (): number => process.getuid?.() ?? 0;
 
-/**
- * Who may rename what lies on the way to a directory can put another in its place: all above it must be root's or the daemon's own, and
- * writable by nobody else, unless it is sticky, as /tmp is (inode(7)). The directory itself is no link.
- * @throws DirectoryError
- */
-const checkWay = (what: string, path: string): void => {
+/** @throws DirectoryError */
+const refuseLink = (what: string, path: string): void => {
   if (lstatSync(path).isSymbolicLink())
     throw new DirectoryError(`the ${what} ${path} is a link: give the directory that it leads to, ${realpathSync(path)}`);
+};
+
+/**
+ * Who else may rename what lies on the way to a directory, and so put another in its place: all above it should be root's or the daemon's own,
+ * and writable by nobody else, unless it is sticky, as /tmp is (inode(7)). A sentence for each that is not.
+ */
+export const doubtsAbout = (path: string): string[] => {
+  const doubts: string[] = [];
   for (let at = realpathSync(path); at !== dirname(at); ) {
     at = dirname(at);
     const { uid, mode } = statSync(at);
     if (uid !== 0 && uid !== ownUid())
-      throw new DirectoryError(`the ${what} ${path} lies below ${at}, which belongs to uid ${uid}, who could put another in its place`);
-    if ((mode & 0o1002) === 0o002)
-      throw new DirectoryError(`the ${what} ${path} lies below ${at}, where everybody could put another in its place: chmod o-w it`);
+      doubts.push(`${path} lies below ${at}, which belongs to uid ${uid}, who can put another in its place`);
+    else if ((mode & 0o1002) === 0o002) doubts.push(`${path} lies below ${at}, where everybody can put another in its place: chmod o-w it`);
   }
+  return doubts;
 };
 
 /**
@@ -37,7 +41,7 @@ export const ensureStateDirectory = (path: string): void => {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
-  checkWay("state directory", path);
+  refuseLink("state directory", path);
   const found = statSync(path);
   if (!found.isDirectory()) throw new DirectoryError(`the state directory ${path} is not a directory`);
   if (found.uid !== ownUid())
@@ -53,7 +57,7 @@ export const ensureStateDirectory = (path: string): void => {
 /** Makes the run directory, 0750, for root and the group alone where there is one, or checks that nobody else could put sockets there. @throws DirectoryError */
 export const ensureRunDirectory = (path: string, gid: number | null): void => {
   mkdirSync(path, { recursive: true, mode: 0o750 });
-  checkWay("run directory", path);
+  refuseLink("run directory", path);
   const found = statSync(path);
   if (found.uid !== ownUid())
     throw new DirectoryError(`the run directory ${path} belongs to uid ${found.uid}, not to ${ownUid()} as whom the daemon runs`);
