@@ -1,6 +1,6 @@
 /** What a guest is given: a file with an ext4 filesystem, which it finds as /dev/vdb and mounts on /mnt. */
 import { execFile } from "node:child_process";
-import { copyFile, cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { buildProbes, probePath } from "../isolation/stage.ts";
@@ -21,6 +21,18 @@ export const packages = async (directory: string): Promise<string> => {
   buildProbes();
   await cp(probePath("."), join(cargo, "probes"), { recursive: true });
   await rm(tree, { recursive: true });
+  return pack(cargo, "512M");
+};
+
+/** The package as unshared.deb, and Debian's trinity, which is one program. */
+export const fuzzer = async (directory: string): Promise<string> => {
+  const [cargo, fetched] = [join(directory, "cargo"), join(directory, "fetched")];
+  for (const each of [cargo, fetched]) await mkdir(each);
+  const { stdout } = await execute(join(repository, "script/package"), ["--fast", join(directory, "package")]);
+  await execute("mv", [stdout.trim(), join(cargo, "unshared.deb")]);
+  await execute("apt-get", ["-qq", "-o", "APT::Sandbox::User=root", "download", "trinity"], { cwd: fetched });
+  for (const name of await readdir(fetched)) await execute("dpkg-deb", ["-x", join(fetched, name), fetched]);
+  await execute("mv", [join(fetched, "usr/bin/trinity"), cargo]);
   return pack(cargo, "512M");
 };
 
