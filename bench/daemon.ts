@@ -55,7 +55,7 @@ export const startDaemon = async (options: DaemonOptions, undo: Undo): Promise<D
     ...(options.flags ?? []),
   ];
   const log = join(place, "daemon.log");
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(project, "build/compile-cache"), ...options.env };
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(project, "build/compile-cache"), MALLOC_ARENA_MAX: "1", ...options.env };
   let child: ChildProcess;
   const boot = async (): Promise<number> => {
     const began = performance.now();
