@@ -173,7 +173,7 @@ export const privilegesChecks: Check[] = [
   },
   {
     number: 24,
-    title: "TIOCSTI, TIOCLINUX and TIOCSETD are refused, also with bits that the kernel ignores; there is no terminal but its own",
+    title: "TIOCSTI and TIOCLINUX are refused, also with bits that the kernel ignores; there is no terminal but its own",
     red: ["no-seccomp", "no-session"],
     async run(stage) {
       await stage.everywhere(["terminal"], (found, way) => {
