@@ -12,7 +12,11 @@ export interface Ending {
   output: string;
 }
 
-/** A virtual machine without hardware support (qemu's TCG), which runs scripts as root; what it writes to its disk is gone with it. */
+/**
+ * A virtual machine without hardware support (qemu's TCG), which runs scripts as root; what it writes to its disk is gone with it. Its two
+ * processors take turns in one thread: with one for each, code that one changes while the other runs it is now and then run as it was, and
+ * the guest's kernel hangs in a breakpoint that is there no more (text_poke_bp), or Node crashes while it compiles itself.
+ */
 export class Machine {
   readonly #process: ChildProcess;
   readonly #console: string;
@@ -41,7 +45,7 @@ export class Machine {
       "setpriv", // it ends with the tests, however these end
       [
         ...["--pdeathsig", "KILL", "nice", "-n", "10"],
-        ...["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", `${megabytes}`],
+        ...["qemu-system-x86_64", "-accel", "tcg,thread=single", "-smp", "2", "-m", `${megabytes}`],
         ...["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", ...kernel],
         ...["-append", "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1"],
         ...drive(join(image, "disk.img"), "snapshot=on,cache=unsafe"),
