@@ -14,13 +14,15 @@ export interface Ending {
 
 /**
  * A virtual machine without hardware support (qemu's TCG), which runs scripts as root; what it writes to its disk is gone with it. Its two
- * processors take turns in one thread: with one for each, code that one changes while the other runs it is now and then run as it was, and
- * the guest's kernel hangs in a breakpoint that is there no more (text_poke_bp), or Node crashes while it compiles itself.
+ * processors take turns in one thread: with a thread for each, the guest's kernel hung now and then, one of them within a breakpoint of code
+ * that the other had patched, as it seemed.
  */
 export class Machine {
   readonly #process: ChildProcess;
   readonly #console: string;
   #socket: Socket | null = null;
+  /** It did not answer in time: it will not again. */
+  #isLost = false;
   readonly #lines: string[] = [];
 
   private constructor(process: ChildProcess, console: string) {
@@ -87,6 +89,7 @@ export class Machine {
   }
 
   async #next(wanted: RegExp, deadlineMilliseconds: number): Promise<RegExpExecArray> {
+    if (this.#isLost) throw new Error("the guest did not answer before, and is not asked again");
     return eventually(
       `an answer like ${wanted.source} of the guest`,
       () => {
@@ -98,7 +101,10 @@ export class Machine {
         return null;
       },
       deadlineMilliseconds,
-    );
+    ).catch((error: Error) => {
+      this.#isLost = true;
+      throw error;
+    });
   }
 
   /** What the guest's kernel wrote last. */
