@@ -32,7 +32,7 @@ describe("a main process that ends", () => {
     const report = await host.reaches(id, "stopped");
     expect(report).toMatchObject({ status: { state: "stopped", reason: (exit as { reason: string }).reason }, exit, ...nothingRuns });
     expect(Date.parse(report.exit.exitedAt)).toBeGreaterThanOrEqual(Date.parse(report.startedAt) - 1000);
-    expect(report.exit.durationMs).toBeLessThan(20_000);
+    expect(report.exit.durationMs).toBeLessThan(5_000);
     expect(startTicksOf(process.pid)).not.toBe(process.startTicks);
     const receipt = (await host.request("GET", `/v1/sandboxes/${id}/receipt`)).body;
     expect(receipt).toMatchObject({ id, complete: true, remaining: [], namespaces: { pid: namespaces.pid.inode } });
@@ -50,7 +50,7 @@ describe("a main process that ends", () => {
     expect(host.cgroups().filter((path) => path.endsWith(cgroup))).toEqual([]);
   });
 
-  it("killed from the host's shell is reported without being asked for", async () => {
+  it("killed from the host's shell is reported within 100 ms", async () => {
     const milliseconds: number[] = [];
     for (let round = 0; round < 7; round++) {
       const { id, process: main } = await host.run();
@@ -67,7 +67,7 @@ describe("a main process that ends", () => {
     }
     milliseconds.sort((a, b) => a - b);
     // A stalled machine may delay one of them, not most.
-    expect(milliseconds[3]).toBeLessThan(1_000);
+    expect(milliseconds[3]).toBeLessThan(100);
   });
 
   it("starts again after each ending, its exit forgotten", async () => {

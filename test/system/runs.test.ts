@@ -100,7 +100,7 @@ describe("a run", () => {
   it("is ended at its time limit, also where it ignores TERM and has children", async () => {
     const report = await run({ script: "trap '' TERM; sleep 60 & sleep 60", timeoutSeconds: 0.3 });
     expect(report).toMatchObject({ reason: "timed-out", exit: { code: null, signal: "SIGKILL" } });
-    expect([report.wallSeconds >= 0.3, report.wallSeconds < 30]).toEqual([true, true]);
+    expect([report.wallSeconds >= 0.3, report.wallSeconds < 5]).toEqual([true, true]);
   });
 
   it("is ended at its memory limit", async () => {
