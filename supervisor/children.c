@@ -88,6 +88,8 @@ void child_control_ready(struct watch *watch, uint32_t events) {
       header->request = child->request;
       if (child->state == LAUNCHING && header->type == LAUNCHED)
         child->state = SUPERVISING;
+      else if (child->state == LAUNCHING) /* undone, and about to end: what has this name is another's */
+        child->id[0] = 0;
     }
     if (child->undoing)
       frame_free(&frame), frame_error(&frame, child->request, "launch-failed", "the supervisor ended during the launch");
