@@ -19,6 +19,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define COVERED "/tmp"
@@ -120,6 +121,17 @@ static int mask(const char *path, struct failure *failure) {
   return 0;
 }
 
+/* What a processor has done against its heat tells of what else runs on it (GHSA-6fw5-f8r9-fgfm). */
+static int mask_processors(struct failure *failure) {
+  char path[64];
+  int count = get_nprocs_conf(), result = 0;
+  for (int i = 0; result == 0 && i < count; i++) {
+    snprintf(path, sizeof path, "sys/devices/system/cpu/cpu%d/thermal_throttle", i);
+    result = mask(path, failure);
+  }
+  return result;
+}
+
 /* With all that lies on it: systemd mounts binfmt_misc below /proc/sys, which the host's own proc brings along, and which cannot be left out
  * from inside a user namespace (mount_namespaces(7), "Restrictions on mount namespaces"). */
 static int protect(const char *path, struct failure *failure) {
@@ -149,6 +161,8 @@ int mounts_prepare(unsigned isolate, struct failure *failure) {
   for (size_t i = 0; i < COUNT(masked); i++)
     if (mask(masked[i], failure) < 0)
       return -1;
+  if (mask_processors(failure) < 0)
+    return -1;
   for (size_t i = 0; i < COUNT(read_only); i++)
     if (protect(read_only[i], failure) < 0)
       return -1;
