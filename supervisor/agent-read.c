@@ -131,7 +131,8 @@ void agent_read(struct agent *agent) {
   uint64_t size = (uint64_t)status.st_size, offset = fields_number(&agent->fields, "offset", 0), length = fields_number(&agent->fields, "length", 0);
   agent_entry(agent, fd, "", path, &status);
   if (send_bytes(agent, fd, offset, length && offset < size && length < size - offset ? offset + length : size) < 0)
-    _exit(1); /* in the middle of the bytes only the end of the connection can say so */
-  agent_done(agent);
+    agent_error(agent, "read", path);
+  else
+    agent_done(agent);
   close(fd);
 }

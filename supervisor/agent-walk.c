@@ -109,7 +109,7 @@ static bool walk_file(struct walk *walk, int fd, const char *path, const struct 
   }
   for (size_t i = 0; i < count; i++)
     if (send_bytes(walk->agent, fd, segments[i][0], segments[i][1]) < 0)
-      agent_end(walk->agent); /* in the middle of what was promised only the end of the connection can say so */
+      return false;
   return true;
 }
 

@@ -16,6 +16,7 @@ const codes = new Map<number, ErrorCode>([
   [errno.EXDEV, "path-on-other-mount"],
   [errno.EBUSY, "path-on-other-mount"],
   [errno.EAGAIN, "files-busy"],
+  [errno.ESTALE, "files-busy"],
   [errno.EACCES, "file-permission"],
   [errno.EPERM, "file-permission"],
   [errno.EOVERFLOW, "file-permission"],
@@ -29,7 +30,7 @@ const codes = new Map<number, ErrorCode>([
 const reasons: Partial<Record<ErrorCode, string>> = {
   "path-on-other-mount": "something else is mounted there, and only the sandbox's own root filesystem is reached",
   "not-a-regular-file": "it is no regular file",
-  "files-busy": "somebody in the sandbox has a lease on it, or moves what leads to it without end",
+  "files-busy": "somebody in the sandbox has a lease on it, cuts it short, or moves what leads to it without end",
   "path-invalid": "it is too long, ends in . or .., is / where a name is needed, or leads round in a circle or below itself",
 };
 
