@@ -28,12 +28,15 @@ const peerMilliseconds = 1_000;
 const cleanMilliseconds = 60_000;
 /** How long one that is a service of its own is waited for when it is gone: its service manager is starting it again. */
 const restartMilliseconds = 5_000;
+/** How long after its death a launcher is replaced that nobody has asked for: one that dies again and again is not started without a pause. */
+const replaceMilliseconds = 1_000;
 /** How long its orderly end is waited for. */
 const endMilliseconds = 500;
 
 /**
  * The daemon's end of RUN_DIR/launcher.sock. Where nobody answers, the launcher is started as a detached process of its own
- * session, which outlives the daemon; where it has died, the next call starts another.
+ * session, which outlives the daemon; where it has died, the next call starts another, or a timer: what a dead one left behind is
+ * removed by its successor. One that is a service is started again by its service manager.
  */
 export class LauncherClient implements Launcher, Peers {
   readonly #options: LauncherOptions;
@@ -106,6 +109,7 @@ export class LauncherClient implements Launcher, Peers {
   /** Closes the connection and starts no other. A launcher that a daemon started is ended; one that is a service lives on. */
   async close(): Promise<void> {
     this.#closed = true;
+    await this.#connecting?.catch(() => {}); // one that is being started is ended, too
     const connection = this.#connection;
     if (connection === null) return;
     if (this.#facts?.detached === true) {
@@ -133,6 +137,11 @@ export class LauncherClient implements Launcher, Peers {
         cause: error,
       });
     }
+  }
+
+  async #replace(): Promise<void> {
+    if (this.#connection !== null || this.#closed) return;
+    await this.#connect().catch((error: unknown) => this.#log.warn({ err: error }, "no launcher in the place of the one that ended"));
   }
 
   #connect(): Promise<Connection> {
@@ -177,7 +186,9 @@ export class LauncherClient implements Launcher, Peers {
     connection.onClose = (error) => {
       if (this.#connection !== connection) return;
       this.#connection = null;
-      if (!this.#closed) this.#log.warn({ err: error }, "the connection to the launcher ended");
+      if (this.#closed) return;
+      this.#log.warn({ err: error }, "the connection to the launcher ended");
+      if (this.#facts?.detached === true) setTimeout(() => void this.#replace(), replaceMilliseconds).unref();
     };
     try {
       this.#facts = welcomeOf(await connection.request("HELLO", [], "WELCOME", replyMilliseconds));
