@@ -52,7 +52,12 @@ export class LauncherClient implements Launcher, Peers {
   }
 
   async facts(): Promise<LauncherFacts> {
-    const message = await this.#request("HELLO", [], "WELCOME", replyMilliseconds);
+    const ask = () => this.#request("HELLO", [], "WELCOME", replyMilliseconds);
+    // What was asked of one that was just dying is asked of the next.
+    const message = await ask().catch((error: Error) => {
+      if (error.cause instanceof ConnectionLostError) return ask();
+      throw error;
+    });
     this.#facts = welcomeOf(message);
     return this.#facts;
   }

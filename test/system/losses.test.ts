@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import SQLite from "better-sqlite3";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { commandLine, isAlive, startTicksOf, until } from "../fixtures/processes.ts";
@@ -46,6 +47,16 @@ describe("a launcher that is killed", () => {
     expect((await host.request("GET", "/v1/preflight")).body.checks).toContainEqual(
       expect.objectContaining({ name: "launcher", status: "ok" }),
     );
+  });
+
+  it("while it is asked how it is leaves the answer to its successor", async () => {
+    const launcher = await host.launcherPid();
+    process.kill(launcher, "SIGSTOP");
+    const asked = host.request("GET", "/v1/preflight");
+    await sleep(300); // by then it has been asked, most likely: sooner it is the successor all the same
+    process.kill(launcher, "SIGKILL");
+    expect((await asked).body.checks).toContainEqual(expect.objectContaining({ name: "launcher", status: "ok" }));
+    expect(await host.launcherPid()).not.toBe(launcher);
   });
 
   it("keeps its prepared shells at their number: one that dies waiting is replaced", async () => {
