@@ -26,6 +26,7 @@ void child_free(struct child *child) {
   *at = child->next;
   loop_close(&child->launcher->loop, &child->control);
   drop_order(child);
+  frame_free(&child->answer);
   free(child);
 }
 
@@ -88,12 +89,13 @@ void child_control_ready(struct watch *watch, uint32_t events) {
       header->request = child->request;
       if (child->state == LAUNCHING && header->type == LAUNCHED)
         child->state = SUPERVISING;
-      else if (child->state == LAUNCHING) /* undone, and about to end: what has this name is another's */
-        child->id[0] = 0;
     }
     if (child->undoing)
       frame_free(&frame), frame_error(&frame, child->request, "launch-failed", "the supervisor ended during the launch");
-    child_reply(child, &frame);
+    if (child->state == SUPERVISING)
+      child_reply(child, &frame);
+    else
+      frame_free(&child->answer), child->answer = frame;
     drop_order(child);
     if (child->launcher->refill_after_us < now_us() + REFILL_IDLE_US)
       child->launcher->refill_after_us = now_us() + REFILL_IDLE_US;

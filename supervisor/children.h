@@ -16,8 +16,9 @@ struct child {
   struct watch control;
   struct order *order;
   struct peer *asker; /* NULL: nobody, or gone */
+  struct frame answer; /* its last word, passed on when it is reaped: who is told that something is gone finds no process of it either */
   bool undoing; /* a worker that cleans up after a launch: what the asker hears is that it failed */
-  uint32_t request, reply_type;
+  uint32_t request;
   unsigned slot;
   char id[65];
 };

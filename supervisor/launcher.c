@@ -109,7 +109,9 @@ static void child_ended(struct child *child, int status) {
       launcher->refill_after_us = now_us() + REFILL_PAUSE_US / 10;
     clean_after(child);
   }
-  if (child->asker) {
+  if (child->asker && child->answer.data) {
+    child_reply(child, &child->answer);
+  } else if (child->asker) {
     bool launch = child->state == LAUNCHING || child->undoing;
     frame_error(&frame, child->request, launch ? "launch-failed" : "failed", "the process that should answer ended");
     child_reply(child, &frame);

@@ -129,7 +129,6 @@ static _Noreturn void release(struct supervisor *supervisor, struct peer *peer, 
     frame_end(&frame);
   }
   peer_send(peer, &frame);
-  server_close(&supervisor->server);
   _exit(0);
 }
 

@@ -143,6 +143,18 @@ export class Connection {
     }
   }
 
+  /** Resolves when the other end has closed the connection, or after so long. */
+  async closed(milliseconds: number): Promise<void> {
+    if (this.#ended) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#socket.once("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
   #end(error: Error): void {
     if (this.#ended) return;
     this.#ended = true;

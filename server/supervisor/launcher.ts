@@ -119,12 +119,9 @@ export class LauncherClient implements Launcher, Peers {
     if (connection === null) return;
     if (this.#facts?.detached === true) {
       // Its hanging up is its end; the next daemon then finds nobody and starts its own.
-      const ended = new Promise<void>((resolve) => {
-        connection.onClose = () => resolve();
-      });
       await connection
         .request("END", [], "DONE", endMilliseconds)
-        .then(() => Promise.race([ended, sleep(endMilliseconds)]))
+        .then(() => connection.closed(endMilliseconds))
         .catch((error: unknown) => this.#log.warn({ err: error }, "the launcher did not take its end"));
     }
     connection.close();

@@ -19,6 +19,8 @@ import type { Field, Message } from "./protocol.ts";
 import { exitOf, goneOf, instanceOf, processExitOf, reportedProcessOf } from "./replies.ts";
 
 const replyMilliseconds = 10_000;
+/** How long the end of a supervisor that was released is waited for: the kernel closes the connection when the memory of the process is gone. */
+const endMilliseconds = 1_000;
 /** A tree may be large. */
 const removeMilliseconds = 60_000;
 
@@ -147,12 +149,14 @@ export class SupervisorClients implements Supervisors {
     return (await this.#attachment(id)).connection;
   }
 
-  /** Null when the supervisor went before it answered. */
+  /** What it answers, once its process has ended; null when it went before it answered. */
   async #release(id: string, order: readonly Field[], milliseconds: number): Promise<Message | null> {
     const attachment = await this.#attachment(id);
     attachment.over = true;
     try {
-      return await attachment.connection.request("RELEASE", order, "DONE", milliseconds);
+      const done = await attachment.connection.request("RELEASE", order, "DONE", milliseconds);
+      await attachment.connection.closed(endMilliseconds);
+      return done;
     } catch (error) {
       if (!(error instanceof ConnectionLostError)) throw unavailable(id, error);
       return null;
