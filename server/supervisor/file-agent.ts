@@ -180,16 +180,21 @@ export class FileAgentClient implements FileAgent {
     }
   }
 
-  /** As many as the entry promised, which whoever reads has been told: not one more goes out behind them. */
+  /**
+   * As many as the entry promised, which whoever reads has been told: not one more goes out behind them. The last piece waits for the agent's word that
+   * all is well, so that of a small file nothing goes out before.
+   */
   async *#bytes(promised: number): AsyncGenerator<Buffer> {
-    for (let left = promised; ; ) {
+    let left = promised;
+    while (left > 0) {
       const frame = await this.#receive("path-invalid");
-      if (frame.name === "DONE" && left === 0) return;
       if (frame.name !== "DATA" || frame.bytes.length > left)
         throw fileInterruption(new ProtocolError(`${frame.name} among the bytes of a file, of which ${left} are missing`));
       left -= frame.bytes.length;
+      if (left === 0) await this.#expect("DONE");
       yield frame.bytes;
     }
+    if (promised === 0) await this.#expect("DONE");
   }
 
   /** `over` once the agent has answered, or ended, before all was sent. */

@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { archiveUrl, filesUrl, sendBytes } from "../fixtures/files-client.ts";
-import { injecting } from "../fixtures/injection.ts";
+import { injecting, tracing } from "../fixtures/injection.ts";
 import { SandboxDaemon } from "../fixtures/sandbox-daemon.ts";
 
 let host: SandboxDaemon;
@@ -44,6 +44,18 @@ it("a file that is cut short while it is read is busy", { timeout: 60_000 }, asy
   );
   expect(injected).toBeGreaterThan(0);
   expect([result.status, result.body?.code, result.body?.errno]).toEqual([503, "files-busy", 116]);
+  await allIsWell();
+});
+
+it("an agent that is killed before its last word is an interruption, though all bytes of a small file are there", {
+  timeout: 60_000,
+}, async () => {
+  const get = () => sendBytes(host, "GET", filesUrl("box", "/tmp/there"));
+  const { trace } = await tracing(box.supervisor.pid, "sendto", get);
+  const words = trace.split("\n").filter((line) => line.includes("sendto(") && !line.startsWith(`${box.supervisor.pid} `)).length;
+  expect(words).toBeGreaterThan(2);
+  const { result } = await tracing(box.supervisor.pid, "sendto", get, ["-e", `inject=sendto:signal=KILL:when=${words}`]);
+  expect([result.status, result.body?.code]).toEqual([503, "files-interrupted"]);
   await allIsWell();
 });
 
