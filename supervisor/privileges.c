@@ -85,15 +85,18 @@ static void set_limits(void) {
     setrlimit(RLIMIT_CORE, &core); /* a second bar: what is not dumpable leaves no core */
 }
 
-void keyring_join(void) {
-  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* a kernel without keyrings has none to share */
+int keyring_join(void) {
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0 || errno == ENOSYS) /* a kernel without keyrings has none to share */
+    return 0;
+  return -1;
 }
 
 int privileges_give_up(int last_capability) {
   umask(022);
   set_limits();
   avoid_the_killer();
-  keyring_join();
+  if (keyring_join() < 0)
+    return -1;
   /* What runs inside may inherit these (capabilities with the host's ids), so the mutants of the layers there are of these, too. */
   bool caps = !mutant("caps-kept"), no_new_privs = !mutant("no-nnp");
   if (chdir("/") < 0 || (caps && drop_capabilities(last_capability) < 0) || (no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))

@@ -68,8 +68,8 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
     fail(&failure, LAYER_IDS, "become uid 0 inside"), shell_give_up(shell, &failure);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   umask(022);
-  if (!mutant("no-keyring"))
-    keyring_join();
+  if (!mutant("no-keyring") && keyring_join() < 0)
+    fail(&failure, LAYER_SUPERVISOR, "make a session keyring"), shell_give_up(shell, &failure);
   if (mutant("enter-executes"))
     mutant_execute("/bin/id");
   spawn_entered(shell, definition);

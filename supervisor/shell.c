@@ -89,8 +89,8 @@ static void prepare(struct shell *shell) {
   if (!mutant("no-session"))
     setsid();
   umask(022);
-  if (!mutant("no-keyring"))
-    keyring_join();
+  if (!mutant("no-keyring") && keyring_join() < 0)
+    fail(&failure, LAYER_SUPERVISOR, "make a session keyring"), shell_give_up(shell, &failure);
   /* The cgroup namespace's root is the cgroup of its maker, and at clone3(2) that is still the supervisor. */
   if ((shell->isolate & NS_BIT(NS_CGROUP)) && unshare(CLONE_NEWCGROUP) < 0)
     fail(&failure, LAYER_NAMESPACES, "unshare the cgroup namespace"), shell_give_up(shell, &failure);

@@ -108,8 +108,10 @@ static void finish(struct supervisor *supervisor) {
   supervisor->held_errno = errno;
   if (now_us() < supervisor->retry_at_us)
     return;
-  if (!empty)
+  if (!empty) {
     cgroup_kill(&instance->cgroup);
+    supervisor->strays.look_at_us = now_us(); /* a zombie that was missed keeps PID 1 inside from ending */
+  }
   supervisor->retry_us = supervisor->retry_us * 2 < RETRY_LAST_US ? supervisor->retry_us * 2 : RETRY_LAST_US;
   supervisor->retry_at_us = now_us() + supervisor->retry_us;
   if (!supervisor->told_incomplete && now_us() - supervisor->killed_us > REPORT_AFTER_US) {

@@ -1,12 +1,13 @@
 import { DomainError } from "./errors.ts";
 import type { Instance, LaunchOrder } from "./instance-ports.ts";
+import type { Instances } from "./instances.ts";
 import type { SandboxRow } from "./sandbox-ports.ts";
 import type { SandboxRoom } from "./sandbox-room.ts";
 
 /** Launches, with the sandbox's disk provided first where it is to have one. @throws DomainError of the launch */
-export const launchOn = async (room: SandboxRoom, order: LaunchOrder): Promise<Instance> => {
+export const launchOn = async (room: SandboxRoom, instances: Instances, order: LaunchOrder): Promise<Instance> => {
   const image = order.diskBytes > 0 && (await room.disks.provide(order.id, order.diskBytes)) === "image";
-  return room.launcher.launch({ ...order, image });
+  return room.launcher.launch({ ...order, image }, () => void instances.endUnanswered(order.id));
 };
 
 /**

@@ -100,7 +100,7 @@ export class FileHolds {
     // What its supervisor tells is not the sandbox's: nothing of it is stored, and nobody but this class releases it.
     this.#instances.claim(row.id);
     try {
-      await launchOn(this.#room, holdOrderOf(row));
+      await launchOn(this.#room, this.#instances, holdOrderOf(row));
     } catch (error) {
       await endUnknown(this.#room.supervisors, row.id, isUnanswered(error) ? lateMilliseconds : 0).catch(() => {});
       this.#instances.unclaim(row.id);

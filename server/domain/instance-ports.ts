@@ -119,8 +119,12 @@ export interface Launcher {
   facts(): Promise<LauncherFacts>;
   /** The facts of the last answer; null before the first one. */
   lastFacts(): LauncherFacts | null;
-  /** @throws DomainError `launch-failed`, `host-exhausted` (both: members layer, errno), `command-not-found`, `launcher-unavailable`, ... */
-  launch(order: LaunchOrder): Promise<Instance>;
+  /**
+   * @param launchedLate called where it launched after all, when the caller had been told that it took too long
+   * @throws DomainError `launch-failed`, `host-exhausted` (both: members layer, errno), `command-not-found`, `launcher-unavailable`,
+   *   `deadline-exceeded`, ...
+   */
+  launch(order: LaunchOrder, launchedLate: () => void): Promise<Instance>;
   /**
    * Removes what is left of an instance without its supervisor.
    * @param force kills a supervisor that still lives; else it is refused

@@ -7,6 +7,10 @@ import { untilDone } from "./retries.ts";
 import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
 import { hold, isHeld, receiptOf } from "./teardowns.ts";
+import { endUnknown } from "./unknown-instances.ts";
+
+/** How long a supervisor is waited for after a launch that was not answered. */
+const lateMilliseconds = 2_000;
 
 /** Follows what the supervisors say about running sandboxes, and stores it. */
 export class Instances implements SupervisorListener {
@@ -147,6 +151,26 @@ export class Instances implements SupervisorListener {
   /** As `released`, but a hold may stand. */
   async supervisorReleased(id: string): Promise<void> {
     await this.#releasing.get(id);
+  }
+
+  /** Ends what a launch has made that was not answered in time: the launcher was cut off or took too long, and no row stands for it. */
+  async endUnanswered(id: string): Promise<void> {
+    await this.#releasing.get(id);
+    const work = async () => {
+      this.claim(id);
+      try {
+        await endUnknown(this.#room.supervisors, id, lateMilliseconds);
+        // Its files were removed before the launch made them.
+        if (this.#room.store.get(id) === null) await this.#room.launcher.remove(id);
+      } catch (error) {
+        this.#room.log.warn({ sandbox: id, err: error }, "no supervisor answers after a launch without an answer");
+      }
+      this.unclaim(id);
+      this.#releasing.delete(id);
+    };
+    const ending = work();
+    this.#releasing.set(id, ending);
+    await ending;
   }
 
   claim(id: string): void {

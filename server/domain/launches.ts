@@ -9,7 +9,6 @@ import { liveLimitsOf } from "./limits.ts";
 import { kernelName } from "./namespace-rules.ts";
 import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, type SandboxRoom } from "./sandbox-room.ts";
-import { endUnknown } from "./unknown-instances.ts";
 
 export const orderOf = (row: SandboxRow): LaunchOrder => {
   const { definition } = row;
@@ -101,11 +100,14 @@ export class Launches {
     await this.ready();
     const row = begin();
     // The intent reaches the disk while the launch is under way: what a power cut could lose, it also ends.
-    const [stored, launched] = await Promise.allSettled([this.#room.persistence.durable(), launchOn(this.#room, orderFor(row))]);
+    const [stored, launched] = await Promise.allSettled([
+      this.#room.persistence.durable(),
+      launchOn(this.#room, this.#instances, orderFor(row)),
+    ]);
     if (launched.status === "rejected" || stored.status === "rejected") {
       const error = launched.status === "rejected" ? launched.reason : (stored as PromiseRejectedResult).reason;
       // Without an answer of the launcher's nobody knows whether it launched.
-      if (launched.status === "fulfilled" || !isRefusal(error)) await this.#endUnanswered(id);
+      if (launched.status === "fulfilled" || !isRefusal(error)) await this.#instances.endUnanswered(id);
       const failure = error instanceof DomainError ? error : null;
       this.#room.measurements.launchFailed(failure?.code ?? "internal", (failure?.members["layer"] as string | undefined) ?? null);
       throw error;
@@ -121,22 +123,7 @@ export class Launches {
     this.#instances.follow(id);
     return running;
   }
-
-  /** A supervisor may be there, or come to be: the launcher was cut off or took too long. */
-  async #endUnanswered(id: string): Promise<void> {
-    this.#instances.claim(id);
-    try {
-      await endUnknown(this.#room.supervisors, id, lateMilliseconds);
-    } catch (error) {
-      this.#room.log.warn({ sandbox: id, err: error }, "no supervisor answers after a launch without an answer");
-    } finally {
-      this.#instances.unclaim(id);
-    }
-  }
 }
-
-/** How long a supervisor is waited for after a launch that was not answered. */
-const lateMilliseconds = 2_000;
 
 /** Whether the launcher answered that it did not launch, as opposed to not answering. */
 const isRefusal = (error: unknown): boolean =>

@@ -11,10 +11,13 @@ import type { SandboxRow } from "./sandbox-ports.ts";
 import { enter, need, type SandboxRoom } from "./sandbox-room.ts";
 import { endInstance } from "./stops.ts";
 import { hold, incomplete } from "./teardowns.ts";
+import { endUnknown } from "./unknown-instances.ts";
 
 /** How often a launcher is asked to remove files, and the milliseconds in between. */
 const removeAttempts = 20;
 const removePause = 100;
+/** How long a caller whose sandbox could not be launched waits for its files to be removed: the launcher may not answer. */
+const forgetMilliseconds = 2_000;
 /** How long a start of the daemon waits for deletions that it goes on with. */
 const resumeMilliseconds = 500;
 
@@ -63,11 +66,12 @@ export class Removals {
       this.#room.store.remove(id);
       this.#room.events.append("sandbox.deleted", id, { reason: "launch-failed" });
     });
-    const [removed] = await Promise.allSettled([this.#removeFiles(id), this.#room.persistence.durable()]);
-    if (removed.status === "rejected") {
-      const again = () => this.#removeFiles(id).then(() => true);
-      void untilDone(again, (error) => this.#warn(id, error));
-    }
+    const removed = untilDone(
+      () => this.#removeFiles(id).then(() => true),
+      (error) => this.#warn(id, error),
+    );
+    const soon = Promise.race([removed, sleep(forgetMilliseconds, null, { ref: false })]);
+    await Promise.allSettled([soon, this.#room.persistence.durable()]);
   }
 
   async #remove(id: string, cause: Receipt["reason"]): Promise<Receipt> {
@@ -137,7 +141,17 @@ export class Removals {
     } catch (error) {
       this.#room.log.warn({ sandbox: id, err: error }, "the supervisor of a deleted sandbox did not remove its files");
     }
-    return this.#removeFiles(id);
+    try {
+      return await this.#removeFiles(id);
+    } catch (error) {
+      // A launch that was given up may have come to pass: its supervisor holds the files, and no row stands for it.
+      const ended = endUnknown(this.#room.supervisors, id, 0).then(
+        () => true,
+        () => false,
+      );
+      if (!(await ended)) throw error;
+      return this.#removeFiles(id);
+    }
   }
 
   /** A launcher that is just being replaced is asked again. @throws Error naming what could not be removed */

@@ -26,8 +26,17 @@ export class ConnectionLostError extends Error {
   }
 }
 
-/** No answer in time; the connection goes on, and a late answer is dropped. */
-export class ReplyTimeoutError extends Error {}
+/** No answer in time; the connection goes on. */
+export class ReplyTimeoutError extends Error {
+  /** The answer, where one comes after all; rejects as the request would have. */
+  readonly late: Promise<Message>;
+
+  constructor(message: string, late: Promise<Message>) {
+    super(message);
+    this.late = late;
+    late.catch(() => {});
+  }
+}
 
 interface Waiting {
   expects: MessageName;
@@ -103,8 +112,10 @@ export class Connection {
     return new Promise((resolve, reject) => {
       const frame = encode(name, request, fields, payload);
       const late = () => {
-        this.#waiting.delete(request);
-        reject(new ReplyTimeoutError(`no answer to ${name} within ${timeoutMilliseconds} ms`));
+        const answer = new Promise<Message>((resolveLate, rejectLate) => {
+          this.#waiting.set(request, { expects, resolve: resolveLate, reject: rejectLate, timer: null });
+        });
+        reject(new ReplyTimeoutError(`no answer to ${name} within ${timeoutMilliseconds} ms`, answer));
       };
       const timer = timeoutMilliseconds === null ? null : setTimeout(late, timeoutMilliseconds);
       this.#waiting.set(request, { expects, resolve, reject, timer });

@@ -66,11 +66,14 @@ export class LauncherClient implements Launcher, Peers {
     return this.#facts;
   }
 
-  async launch(order: LaunchOrder): Promise<Instance> {
+  async launch(order: LaunchOrder, launchedLate: () => void): Promise<Instance> {
     try {
       return instanceOf(await this.#request("LAUNCH", launchFields(order), "LAUNCHED", this.#options.launchMilliseconds));
     } catch (error) {
-      throw error instanceof RefusedError ? launchFailure(error) : error;
+      if (error instanceof RefusedError) throw launchFailure(error);
+      const { cause } = error as Error;
+      if (cause instanceof ReplyTimeoutError) cause.late.then(launchedLate, () => {});
+      throw error;
     }
   }
 

@@ -13,7 +13,12 @@ import { type ProcessExit, processReasons, type ReportedProcess } from "../domai
 import { Fields } from "./fields.ts";
 import { type Message, ProtocolError } from "./protocol.ts";
 
-const signalNames = new Map<number, string>(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+/** Where two names have one number, the first is the usual one: SIGABRT comes before SIGIOT, SIGIO before SIGPOLL (signal(7)). */
+const signalNames = new Map<number, string>(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
 
 /** `SIGKILL` for 9; real-time signals, which have no name of their own, as `SIGRTMIN+n` (signal(7)). */
 export const signalName = (number: number): string =>

@@ -56,6 +56,7 @@ const launches: [string, string, ...string[]][] = [
   ["umount2", "EBUSY", "pivot"],
   ["sethostname", "ENOMEM", "hostname"],
   ["capset", "ENOMEM", "capabilities"],
+  ["keyctl", "EPERM", "supervisor"],
   ["execve", "ENOMEM", "command"],
   ["execve", "EIO", "command"],
 ];

@@ -59,6 +59,17 @@ it.each(starts)("a command for which %s answers %s", { timeout: 60_000 }, async 
   await allIsWell(before);
 });
 
+it("a dead child that was missed does not keep a sandbox from ending (checks 44 and 70)", { timeout: 60_000 }, async () => {
+  const missed = await host.run({ name: "missed" });
+  const { injected } = await injecting(missed.supervisor.pid, "waitid:error=EINTR:when=1+", async () => {
+    await host.request("POST", "/v1/sandboxes/missed/processes?wait=true", { command: ["/bin/true"] });
+    return host.request("POST", "/v1/sandboxes/missed/kill", {});
+  });
+  expect(injected).toBeGreaterThan(0);
+  await until("nothing of it", async () => [200, 404].includes((await host.request("DELETE", "/v1/sandboxes/missed")).status), patience);
+  await until("its supervisor is gone", () => !isAlive(missed.supervisor.pid), patience);
+});
+
 it("connections for which accept answers EMFILE wait, take no time of the processor, and are served later", {
   timeout: 60_000,
 }, async () => {

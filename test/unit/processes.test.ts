@@ -14,7 +14,7 @@ import { signalNumber } from "../../server/domain/signals.ts";
 import { BodyWriter } from "../../server/http/body-writer.ts";
 import { acceptedFormat, ndjson, type OutputFormat, rawBytes, serverSentEvents } from "../../server/http/output-stream.ts";
 import { ProcessTable } from "../../server/store/processes.ts";
-import { reportedProcessOf } from "../../server/supervisor/replies.ts";
+import { reportedProcessOf, signalName } from "../../server/supervisor/replies.ts";
 import { makeRoom } from "../fixtures/sandbox-room.ts";
 
 const sandbox: Definition = completeDefinition({ user: { uid: 7, gid: 8 } }, "box", "admin", new LimitPolicy());
@@ -65,6 +65,10 @@ describe("the definition of a process", () => {
 test("signals have names, with SIG or without, and numbers", () => {
   expect(["SIGTERM", "TERM", "SIGRTMIN", "SIGRTMIN+3", "RTMIN+30", 9].map(signalNumber)).toEqual([15, 15, 34, 37, 64, 9]);
   for (const bad of ["SIGNONE", "SIGRTMIN+31", "toString", "__PROTO__"]) expect(() => signalNumber(bad)).toThrow(DomainError);
+});
+
+test("names a signal as everybody does, where it has two names", () => {
+  expect([6, 9, 29, 37, 33].map(signalName)).toEqual(["SIGABRT", "SIGKILL", "SIGIO", "SIGRTMIN+3", "SIG33"]);
 });
 
 describe("a line of the supervisor's report", () => {
