@@ -24,6 +24,7 @@ import { Runs } from "./domain/runs.ts";
 import { SandboxOperations } from "./domain/sandbox-operations.ts";
 import type { SandboxRoom } from "./domain/sandbox-room.ts";
 import { Sandboxes } from "./domain/sandboxes.ts";
+import { ScheduleClock } from "./domain/schedule-clock.ts";
 import { SandboxStats } from "./domain/stats.ts";
 import { Tokens } from "./domain/tokens.ts";
 import { Turns } from "./domain/turns.ts";
@@ -99,6 +100,7 @@ export const buildRooms = (config: Config, peerScopes: PeerScopes | null, logger
   const measurements = new PrometheusMeasurements({ launcher, sandboxes: store, runs: runTable, operations: operationStore, database });
   database.measure(measurements);
   const tokens = new Tokens(new TokenTable(database), events, database);
+  const alarm = new Alarm();
   const room: SandboxRoom = {
     store,
     events,
@@ -111,7 +113,8 @@ export const buildRooms = (config: Config, peerScopes: PeerScopes | null, logger
     limits: new LimitPolicy(config.defaultLimits, config.maxLimits),
     quotas: new SandboxQuotas((id) => peerScopes?.quotasOf(id) ?? tokens.quotasOf(id), store),
     redefining: new Turns(),
-    alarm: new Alarm(),
+    alarm,
+    clock: new ScheduleClock(store, database, alarm, logger.child({ room: "sandboxes" }), bootId),
     records: new ProcessRecords({
       processes: processTable,
       events,

@@ -22,6 +22,11 @@ export class Alarm {
     this.#timer = setTimeout(() => this.#wake(), milliseconds).unref();
   }
 
+  /** All times are so many milliseconds later now, or earlier: the clock was set. It rings when it would have. */
+  moved(milliseconds: number): void {
+    this.#at += milliseconds;
+  }
+
   end(): void {
     clearTimeout(this.#timer);
     this.#ring = null;

@@ -24,8 +24,9 @@ export const expire = async (room: SandboxRoom, instances: Instances, removals: 
   const isEnding = room.store.get(id)?.state === "stopping" && room.store.get(id)?.reason !== "expired";
   if (isEnding) await instances.ended(id, deadlines.stopping ?? 0);
   await removals.current(id)?.catch(() => {});
+  const now = room.clock.now();
   const row = room.store.get(id);
-  const by = row && expiredBy(row, Date.now());
+  const by = row && expiredBy(row, now);
   if (row === null || by === null || (isEnding && maybeAlive(row.state))) return;
   if (row.reason !== "expired") mark(room, row, by);
   if (row.definition.lifetime.onExpiry === "delete") await removals.remove(id, "expired");
@@ -34,13 +35,13 @@ export const expire = async (room: SandboxRoom, instances: Instances, removals: 
 };
 
 /** What a former daemon began has less of it left. */
-const graceLeft = (room: SandboxRoom, id: string): number => Math.max(0, (room.store.get(id)?.stopBy ?? 0) - Date.now());
+const graceLeft = (room: SandboxRoom, id: string): number => Math.max(0, (room.store.get(id)?.stopBy ?? 0) - room.clock.now());
 
 const mark = (room: SandboxRoom, row: SandboxRow, by: "ttl" | "idle"): void => {
   const { onExpiry } = row.definition.lifetime;
   const isAlive = maybeAlive(row.state);
   const stop = lifecycle[row.state].stop;
-  const now = Date.now();
+  const now = room.clock.now();
   // What is left to be done stays due.
   const expiresAt = isAlive || onExpiry === "delete" ? Math.min(row.schedule.expiresAt ?? now, now) : null;
   const changes = {

@@ -48,17 +48,19 @@ export class Lifetimes {
 
   /** Counts as use of the sandbox until the function that it gives is called. Unknown names are nobody's. */
   use(nameOrId: string): () => void {
+    const time = this.#room.clock.now();
     const row = this.#room.store.find(nameOrId);
     if (row === null) return () => {};
     const { id } = row;
     this.#users.set(id, (this.#users.get(id) ?? 0) + 1);
-    if (row.schedule.idleAt !== null && expiredBy(row, Date.now()) === null) this.#write(row, { idleAt: null });
+    if (row.schedule.idleAt !== null && expiredBy(row, time) === null) this.#write(row, { idleAt: null });
     return () => {
       const left = (this.#users.get(id) ?? 1) - 1;
       if (left > 0) return void this.#users.set(id, left);
       this.#users.delete(id);
+      const then = this.#room.clock.now();
       const now = this.#room.store.get(id);
-      if (now !== null && expiredBy(now, Date.now()) === null) this.#rest(now);
+      if (now !== null && expiredBy(now, then) === null) this.#rest(now);
     };
   }
 
@@ -67,8 +69,8 @@ export class Lifetimes {
    * @throws DomainError `state-conflict` when it has expired, or does not run
    */
   async keepAlive(nameOrId: string): Promise<Report> {
+    const now = this.#room.clock.now();
     const row = need(this.#room, nameOrId);
-    const now = Date.now();
     const members = { members: { state: row.state } };
     if (row.reason === "expired" || expiredBy(row, now) !== null)
       throw new DomainError("state-conflict", `the sandbox "${row.name}" has expired`, members);
@@ -84,7 +86,7 @@ export class Lifetimes {
   /** From now on it is idle. */
   #rest(row: SandboxRow): void {
     const { idleSeconds } = row.definition.lifetime;
-    if (idleSeconds !== null && hasLifetime(row)) this.#write(row, { idleAt: timeAfter(Date.now(), idleSeconds) });
+    if (idleSeconds !== null && hasLifetime(row)) this.#write(row, { idleAt: timeAfter(this.#room.clock.now(), idleSeconds) });
   }
 
   #write(row: SandboxRow, changes: Partial<SandboxRow["schedule"]>): void {
@@ -93,7 +95,7 @@ export class Lifetimes {
 
   /** Begins what is due, as much as may be under way at a time; gives when something is due next. */
   #ring(): number | null {
-    const now = Date.now();
+    const now = this.#room.clock.now();
     // Among twice as many are enough that are not under way yet.
     for (const row of this.#room.store.due(now, 2 * concurrency)) {
       if (this.#busy.size >= concurrency) break;
@@ -126,8 +128,8 @@ export class Lifetimes {
 
   #isDue(id: string): boolean {
     try {
+      const now = this.#room.clock.now();
       const row = this.#room.store.get(id);
-      const now = Date.now();
       return row !== null && (expiredBy(row, now) !== null || (row.schedule.restartAt ?? now + 1) <= now);
     } catch {
       return true;

@@ -48,6 +48,7 @@ export class Recovery {
 
   async run(): Promise<RecoveryReport> {
     const began = performance.now();
+    this.#room.clock.now(); // it may have been set while no daemon ran
     const sockets = new Set(await this.#room.supervisors.sockets());
     const alive = new Set(this.#room.store.aliveIds());
     this.#commanded = this.#room.records.sandboxes();
@@ -133,7 +134,7 @@ export class Recovery {
     this.#instances.apply(row.id, attached, this.#commanded.has(row.id));
     // The order to stop may not have been given before the daemon died; where it was, a second one can only shorten the grace.
     if (row.state === "stopping" && attached.state === "running") {
-      endInstance(this.#room, this.#instances, row.id, Math.max(0, (row.stopBy ?? 0) - Date.now())).catch((error: unknown) =>
+      endInstance(this.#room, this.#instances, row.id, Math.max(0, (row.stopBy ?? 0) - this.#room.clock.now())).catch((error: unknown) =>
         this.#room.log.warn({ sandbox: row.id, err: error }, "an end that a former daemon began is not complete"),
       );
     }

@@ -55,10 +55,11 @@ const redefineNow = async (room: SandboxRoom, id: string, changes: Redefinition,
   try {
     await checkDisk(room, row, next.definition.limits.diskBytes);
     if (changes.limits !== undefined && isLive(row)) await apply(room, row.id, next);
+    const time = room.clock.now();
     const now = need(room, id);
     const { name, labels, definition } = next;
     const redefined = { ...now, name, labels, definition, generation: next.generation };
-    const stored = { ...redefined, schedule: scheduleRedefined(redefined, changes, Date.now()) };
+    const stored = { ...redefined, schedule: scheduleRedefined(redefined, changes, time) };
     const { limits, lifetime, restart, autostart } = definition;
     room.persistence.transaction(() => {
       // One that was started meanwhile runs with the limits that it had: what it is to have counts from now on.

@@ -53,7 +53,16 @@ export interface SandboxFilter {
   labels: Readonly<Record<string, string>>;
 }
 
-export interface SandboxStore {
+/** What is scheduled, and the clock that it goes by. */
+export interface ScheduleStore {
+  /** Adds so many milliseconds to all that is scheduled, and to the times by which what is stopping has to have ended. */
+  moveSchedules(milliseconds: number): void;
+  /** Of this boot of the host, as it was kept last. */
+  clockOffset(bootId: string): number | null;
+  keepClockOffset(bootId: string, milliseconds: number): void;
+}
+
+export interface SandboxStore extends ScheduleStore {
   /** @throws DomainError `name-taken` */
   insert(row: SandboxRow): void;
   /** By id, else by name. */

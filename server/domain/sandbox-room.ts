@@ -9,6 +9,7 @@ import type { ProcessRecords } from "./process-records.ts";
 import type { SandboxQuotas } from "./quotas.ts";
 import { isoTime, type Report, reportOf } from "./reports.ts";
 import type { SandboxRow, SandboxStore, Schedule } from "./sandbox-ports.ts";
+import type { ScheduleClock } from "./schedule-clock.ts";
 import { scheduleAfter } from "./schedules.ts";
 import type { Turns } from "./turns.ts";
 
@@ -24,6 +25,7 @@ export interface SandboxRoom {
   measurements: Measurements;
   records: ProcessRecords;
   alarm: Alarm;
+  clock: ScheduleClock;
   log: Logger;
   limits: LimitPolicy;
   quotas: SandboxQuotas;
@@ -53,10 +55,11 @@ export const enter = (
   changes: Partial<SandboxRow> = {},
   data: Record<string, unknown> = {},
 ): SandboxRow => {
+  const time = room.clock.now();
   // The caller's row may be from before an await; name and labels can have changed since.
   const now = room.store.get(row.id) ?? row;
-  const changed: SandboxRow = { ...now, ...changes, state, since: state === now.state ? now.since : Date.now() };
-  const { schedule, restart } = scheduleAfter(now, changed, Date.now(), Math.random());
+  const changed: SandboxRow = { ...now, ...changes, state, since: state === now.state ? now.since : time };
+  const { schedule, restart } = scheduleAfter(now, changed, time, Math.random());
   const next: SandboxRow = { ...changed, schedule };
   const isGivenUp = restart.kind === "given-up";
   if (isGivenUp) next.message = `${changed.message ?? "it ended"}; given up after ${restart.count} restarts in a row`;

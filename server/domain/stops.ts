@@ -26,11 +26,12 @@ export class Stops {
    */
   async stop(id: string, verb: "stop" | "kill", graceMilliseconds: number): Promise<SandboxRow> {
     await this.#launches.current(id)?.catch(() => {});
+    const now = this.#room.clock.now();
     const row = need(this.#room, id);
     const outcome = lifecycle[row.state][verb];
     if (!maybeAlive(row.state)) return this.#atRest(row);
     if (row.instance === null) throw incomplete(row); // only its files are left
-    const stopBy = Math.min(row.stopBy ?? Number.MAX_SAFE_INTEGER, Date.now() + graceMilliseconds);
+    const stopBy = Math.min(row.stopBy ?? Number.MAX_SAFE_INTEGER, now + graceMilliseconds);
     if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null, stopBy });
     else enter(this.#room, row, row.state, { stopBy });
     await endInstance(this.#room, this.#instances, id, graceMilliseconds);

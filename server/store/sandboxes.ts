@@ -33,6 +33,9 @@ interface Stored {
 
 const recentRows = 256;
 const isAlive = "s.state IN ('starting', 'running', 'paused', 'stopping')";
+/** Of a boot of the host: its id follows. */
+const clockMarker = "clock ";
+
 const select = "SELECT s.*, r.name AS root_name FROM sandboxes s LEFT JOIN roots r ON r.id = s.root_id";
 
 const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value));
@@ -134,6 +137,26 @@ export class SandboxTable implements SandboxStore, UsageStore {
     const { id, schedule } = row;
     const values = [schedule.expiresAt, schedule.idleAt, schedule.restartAt, schedule.restartCount, id];
     if (this.#database.prepare<unknown[], never>(sql).run(...values).changes > 0) this.#remember(row);
+  }
+
+  moveSchedules(milliseconds: number): void {
+    this.#recent.clear();
+    const sql =
+      "UPDATE sandboxes SET expires_at = expires_at + @by, idle_at = idle_at + @by, restart_at = restart_at + @by, stop_by = stop_by + @by";
+    this.#database.prepare<[{ by: number }], never>(sql).run({ by: milliseconds });
+  }
+
+  clockOffset(bootId: string): number | null {
+    return (
+      this.#database.prepare<[string], { time: number }>("SELECT time FROM markers WHERE name = ?").get(clockMarker + bootId)?.time ?? null
+    );
+  }
+
+  keepClockOffset(bootId: string, milliseconds: number): void {
+    this.#database.prepare<[string], never>("DELETE FROM markers WHERE name GLOB ?").run(`${clockMarker}*`);
+    this.#database
+      .prepare<[string, number], never>("INSERT INTO markers (name, time) VALUES (?, ?)")
+      .run(clockMarker + bootId, milliseconds);
   }
 
   due(now: number, limit: number): SandboxRow[] {
