@@ -33,8 +33,9 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
   serviceManager.status("taking stock of what runs");
   const gid = groupId("unshared");
   ensureStateDirectory(config.stateDir);
-  const lock = new DaemonLock(config.stateDir);
+  const locks = [new DaemonLock(config.stateDir)];
   ensureRunDirectory(config.runDir, gid);
+  locks.push(new DaemonLock(config.runDir, "run"));
   for (const doubt of [...doubtsAbout(config.stateDir), ...doubtsAbout(config.runDir)]) logger.warn(doubt);
   const token = ensureToken(config.tokenFile);
   const tls = config.tls && readTls(config.tls);
@@ -109,7 +110,7 @@ const run = async (config: Config, logger: Logger): Promise<void> => {
     await launcher.close();
     services.audit.flush();
     await database.close();
-    lock.release();
+    for (const lock of locks) lock.release();
     logger.info("ended");
     process.exit(0);
   };

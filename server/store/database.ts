@@ -96,7 +96,9 @@ export class Database implements Persistence {
       if (fstatSync(this.#log).size > keptLogBytes) this.#checkpoint();
     } catch (error) {
       this.#connection.close();
-      throw error;
+      const { code = "", message } = error as { code?: string; message: string };
+      if (!/^SQLITE_(NOTADB|CORRUPT)/.test(code)) throw error;
+      throw new Error(`${path} is damaged: ${message}; restore a backup (${path}.before-*, backups/) or move it away`, { cause: error });
     }
   }
 

@@ -143,3 +143,15 @@ it("a second daemon on the same state directory is refused, and the first one do
   expect(existsSync(join(host.daemon.directory, "run2"))).toBe(false);
   expect(await host.report(report.id)).toEqual(report);
 });
+
+it("a second daemon on the same run directory is refused, and the first one's sandboxes live on (check 73)", async () => {
+  const report = await host.run();
+  const main = resolve(import.meta.dirname, "../../server/main.ts");
+  const run = join(host.daemon.directory, "run");
+  const own = ["--state-dir", join(host.daemon.directory, "state2"), "--run-dir", run, "--default-root", "off", "--listen", "none"];
+  const socket = ["--socket", join(host.daemon.directory, "second.sock")];
+  const second = spawnSync(process.execPath, [main, ...own, ...socket, "--log-format", "json"], { encoding: "utf8", timeout: 10_000 });
+  expect(second.status).toBe(1);
+  expect(second.stdout).toContain(`another daemon (pid ${host.daemon.pid}) uses the run directory ${run}`);
+  expect(await host.report(report.id)).toEqual(report);
+});

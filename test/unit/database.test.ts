@@ -7,6 +7,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -116,6 +117,15 @@ test("a damaged database is refused (check 73)", async () => {
   expect(() => new Database(path)).toThrow();
 });
 
+test("what is no database, or is cut off, is refused with its path (check 73)", async () => {
+  writeFileSync(path, "no database".repeat(1_000));
+  expect(() => new Database(path)).toThrow(`${path} is damaged`);
+  rmSync(path);
+  await new Database(path).close();
+  truncateSync(path, 8_192);
+  expect(() => new Database(path)).toThrow(`${path} is damaged`);
+});
+
 test("each migration is one transaction, after a copy of what was there", () => {
   const folderOfMigrations = join(folder, "migrations");
   const write = (name: string, sql: string) => writeFileSync(join(folderOfMigrations, name), sql);
@@ -145,6 +155,7 @@ test("the lock of a state directory is refused to a second holder, with the pid 
   const lock = new DaemonLock(folder);
   expect(() => new DaemonLock(folder)).toThrow(LockedError);
   expect(() => new DaemonLock(folder)).toThrow(`pid ${process.pid}`);
+  expect(() => new DaemonLock(folder, "run")).toThrow(`the run directory ${folder}`);
   lock.release();
   new DaemonLock(folder).release();
 });
