@@ -34,9 +34,11 @@ it(`${cycles} create-start-delete cycles leave descriptors, threads and memory w
 }, async () => {
   await run(500); // by then the daemon's heap has its level
   const pids = [host.daemon.pid, await host.launcherPid()];
-  await until("four prepared shells", async () => (await host.request("GET", "/v1/info")).body.launcher.readyShells === 4);
+  // Each with its supervisor, and the launcher: of what was deleted nothing is on its way out any more.
+  const processes = 1 + 2 * 4;
+  const ready = async () => (await host.request("GET", "/v1/info")).body.launcher.readyShells;
+  await until("four prepared shells and nothing else", async () => (await ready()) === 4 && host.processes().length === processes);
   const base = pids.map((pid) => ({ descriptors: descriptors(pid), threads: threads(pid), resident: residentKilobytes(pid) }));
-  const processes = host.processes().length;
   await run(cycles);
   for (const [index, pid] of pids.entries()) {
     const was = base[index] ?? { descriptors: 0, threads: 0, resident: 0 };
