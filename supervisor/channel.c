@@ -60,6 +60,14 @@ int channel_open(struct channel *supervisor, struct channel *shell) {
   return -1;
 }
 
+int channel_give(const struct channel *side, uid_t uid, gid_t gid) {
+  const int streams[] = {side->input, side->output, side->errors};
+  for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
+    if (streams[i] >= 0 && fchown(streams[i], uid, gid) < 0)
+      return -1;
+  return 0;
+}
+
 static int send_with(int socket, void *data, size_t length, const int *fds, int count) {
   struct iovec part = {.iov_base = data, .iov_len = length};
   union fds_space control = {0};

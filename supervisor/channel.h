@@ -9,6 +9,7 @@
 #include "failure.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The shell's notes, one packet each; with NOTE_TERMINAL and NOTE_MAIN comes a descriptor. */
 enum note_kind { NOTE_PREPARED = 1, NOTE_TERMINAL, NOTE_MAIN };
@@ -30,6 +31,9 @@ struct channel {
 
 /* Answers -1 with errno, and both sides closed, on failure. */
 int channel_open(struct channel *supervisor, struct channel *shell);
+/* Makes the command's stdio its user's own, as a terminal is: what is not his he could use, but not open again by /dev/stdout. Each
+ * pipe is of this channel alone, so nothing of anybody else's changes its owner. Answers -1 with errno. */
+int channel_give(const struct channel *side, uid_t uid, gid_t gid);
 void channel_close(struct channel *side);
 void fd_close(int *fd);
 /* Closes what came from inside and is not wanted, without waiting for what a socket still has to send. */

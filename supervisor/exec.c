@@ -32,6 +32,13 @@ static int spawn(struct exec *exec, const struct definition *definition, bool wi
   }
   fd_close(&exec->channel.last);
   fd_close(&shell.channel.last);
+  *layer = LAYER_USER;
+  if (channel_give(&exec->channel, instance->uid_base + definition->uid, instance->uid_base + definition->gid) < 0) {
+    int error = errno;
+    channel_close(&shell.channel);
+    errno = error;
+    return -1;
+  }
   shell.pids = cgroup_open_pids(&instance->cgroup);
   pid_t entering;
   int refused;

@@ -226,6 +226,8 @@ static int make_filter(struct instance *instance, struct definition *definition,
 }
 
 int instance_commit(struct instance *instance, struct definition *definition, struct failure *failure) {
+  if (channel_give(&instance->channel, instance->uid_base + definition->uid, instance->uid_base + definition->gid) < 0)
+    return fail(failure, LAYER_USER, "give stdio to uid %u, gid %u", (unsigned)definition->uid, (unsigned)definition->gid);
   if (make_filter(instance, definition, failure) < 0 || cgroup_limit(&instance->cgroup, &definition->limits, failure) < 0 || send_mounts(instance, definition, failure) < 0)
     return -1;
   phase(instance, "root");

@@ -230,6 +230,22 @@ describe("OUTPUT", () => {
       await box.end();
     }));
 
+  test.each([0, 7])("and stdin of uid %i can be opened again by their names, by the main process and by those of EXEC", (uid) =>
+    launcher.leavingNothing(async () => {
+      const script = "echo out >/dev/stdout; echo err >/dev/stderr; read line </dev/stdin; echo $line";
+      const lines = (text: string) => text.split("\n").filter(Boolean).sort();
+      const main = await launcher.bash(script, { uid, gid: uid });
+      await main.input("main\n");
+      expect(lines(await main.output())).toEqual(["err", "main", "out"]);
+      await main.end({ kill: false });
+      const box = await launcher.bash("read");
+      const { name } = await box.exec(script, { uid, gid: uid, stdin: 1 });
+      expect((await box.client.ask("INPUT", { process: name }, "exec\n")).name).toBe("DONE");
+      expect(lines(await box.output(name))).toEqual(["err", "exec", "out"]);
+      await box.end();
+    }),
+  );
+
   test("tells the end though a child goes on writing", () =>
     launcher.leavingNothing(async () => {
       const box = await launcher.bash("(while :; do echo child; read -t 0.001; done) & read -t 0.02; echo last; exit 4");
