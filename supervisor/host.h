@@ -50,7 +50,8 @@ void process_title(const char *name, const char *detail);
 
 /* The launcher, at its start: gives up what no process of the program ever needs of the host. -1 when that is refused. */
 int privileges_give_up(int last_capability);
-/* A session keyring of its own, empty (session-keyring(7)). -1 when the kernel has keyrings and gives none. */
+/* A session keyring of its own, empty (session-keyring(7)). -1 when the kernel has keyrings and gives none: it counts for the quota of
+ * who asks (keyrings(7)), which has room for a million of root's, and for 200 of any other id's. */
 int keyring_join(void);
 
 #endif

@@ -58,6 +58,9 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
     shell_give_up(shell, &failure);
   if (dup2(0, 2) < 0 || keep_only(kept, sizeof kept / sizeof *kept) < 0)
     fail(&failure, LAYER_SUPERVISOR, "close descriptors"), shell_give_up(shell, &failure);
+  /* As root: a sandbox's ids have room for fewer keyrings than it may have commands. */
+  if (!mutant("no-keyring") && keyring_join() < 0)
+    fail(&failure, LAYER_SUPERVISOR, "make a session keyring"), shell_give_up(shell, &failure);
   for (int i = 0; i < NS_COUNT; i++)
     if (shell->isolate & NS_BIT(i))
       flags |= (int)ns_table[i].flag;
@@ -68,8 +71,6 @@ void shell_enter(struct shell *shell, const struct definition *definition, int t
     fail(&failure, LAYER_IDS, "become uid 0 inside"), shell_give_up(shell, &failure);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   umask(022);
-  if (!mutant("no-keyring") && keyring_join() < 0)
-    fail(&failure, LAYER_SUPERVISOR, "make a session keyring"), shell_give_up(shell, &failure);
   if (mutant("enter-executes"))
     mutant_execute("/bin/id");
   spawn_entered(shell, definition);
