@@ -23,7 +23,7 @@
 
 /* All that is ever used on the host, each with its use. A test (test/system/hygiene.test.ts) compares. */
 static const int needed[] = {
-  CAP_CHOWN,        /* a terminal's owner, where the ids inside are the host's */
+  CAP_CHOWN,        /* the owner of stdio; also of a terminal, where the ids inside are the host's */
   CAP_DAC_OVERRIDE, /* files of a sandbox, which belong to any id; cgroups that somebody else made */
   CAP_FOWNER,       /* the removal of what lies in a sandbox's sticky directories (unlink(2)) */
   CAP_FSETID,       /* with CHOWN, DAC_OVERRIDE and FOWNER what the file agent keeps, where the ids inside are the host's */
