@@ -1,3 +1,4 @@
+import { DomainError } from "./errors.ts";
 import type { Instances } from "./instances.ts";
 import type { Launches } from "./launches.ts";
 import { deadlines, lifecycle, maybeAlive } from "./lifecycle.ts";
@@ -32,11 +33,25 @@ export class Stops {
     if (!maybeAlive(row.state)) return this.#atRest(row);
     if (row.instance === null) throw incomplete(row); // only its files are left
     const stopBy = Math.min(row.stopBy ?? Number.MAX_SAFE_INTEGER, now + graceMilliseconds);
-    if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null, stopBy });
-    else enter(this.#room, row, row.state, { stopBy });
+    try {
+      if (outcome.act === "to") enter(this.#room, row, outcome.state, { reason: "stopped-by-user", message: null, stopBy });
+      else enter(this.#room, row, row.state, { stopBy });
+    } catch (error) {
+      throw verb === "kill" ? await this.#killUnrecorded(id, error) : error;
+    }
     await endInstance(this.#room, this.#instances, id, graceMilliseconds);
     await this.#room.persistence.durable();
     return need(this.#room, id);
+  }
+
+  /** That no word of it can be stored is no reason to let it run: its supervisor keeps how it ended until somebody can. Gives the error to tell. */
+  async #killUnrecorded(id: string, error: unknown): Promise<unknown> {
+    this.#room.log.error({ sandbox: id, err: error }, "a sandbox is killed of which that cannot be stored");
+    await this.#room.supervisors.stop(id, 0);
+    if (!(error instanceof DomainError)) return error;
+    return new DomainError(error.code, `${error.message}; its processes are killed all the same, which is stored once it can be`, {
+      cause: error,
+    });
   }
 
   /** One that was to be started again, or to be deleted in time, is left as it is from now on. */

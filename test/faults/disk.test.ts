@@ -55,8 +55,9 @@ it("full: nothing acknowledged is lost, nothing is half done, and all goes on on
 }, async () => {
   const running = await host.run({ name: "running" });
   const [early, late] = [await host.run({ name: "early" }), await host.run({ name: "late" })];
+  const killed = await host.run({ name: "killed" });
   await host.request("POST", "/v1/sandboxes", { name: "defined" });
-  const acknowledged = ["defined", "early", "late", "running"];
+  const acknowledged = ["defined", "early", "killed", "late", "running"];
   disk.fill();
   for (let n = 0; ; n += 1) {
     // The log may have some room of its own.
@@ -72,6 +73,9 @@ it("full: nothing acknowledged is lost, nothing is half done, and all goes on on
   expect(await names()).toEqual(acknowledged.sort());
   expect((await host.report("running")).process.pid).toBe(running.process.pid);
   await endedBy(early);
+  // What fills a disk must be possible to end.
+  await refused(507, "no-space", [["POST", "/v1/sandboxes/killed/kill"]]);
+  await until("it ended", () => !isAlive(killed.process.pid));
 
   await host.daemon.end("SIGKILL");
   await host.daemon.start();
@@ -81,7 +85,8 @@ it("full: nothing acknowledged is lost, nothing is half done, and all goes on on
   await endedBy(late);
 
   disk.free();
-  for (const name of ["early", "late"]) expect((await host.reaches(name, "stopped", 20_000)).status).toMatchObject({ reason: "signaled" });
+  for (const name of ["early", "killed", "late"])
+    expect((await host.reaches(name, "stopped", 20_000)).status).toMatchObject({ reason: "signaled" });
   expect((await host.run({ name: "new" })).status.state).toBe("running");
   expect((await host.request("POST", "/v1/sandboxes/running/stop", { graceSeconds: 0 })).body.status.state).toBe("stopped");
   for (const name of acknowledged) expect((await host.request("DELETE", `/v1/sandboxes/${name}`)).body).toMatchObject({ complete: true });
