@@ -4,6 +4,7 @@ import type { Launcher, LauncherFacts } from "../domain/instance-ports.ts";
 import { namespaceTypes } from "../domain/instance-ports.ts";
 import type { Check, Preflight } from "../domain/preflight.ts";
 import { diskCheck } from "./disks.ts";
+import { idRangeCheck } from "./preflight-ids.ts";
 import { launcherChecks } from "./preflight-launcher.ts";
 import { settingChecks } from "./preflight-settings.ts";
 
@@ -161,6 +162,7 @@ export class HostPreflight implements Preflight {
       space(this.#stateDir),
       diskCheck(this.#stateDir),
     ]);
-    return [await privileges(), ...found.flat(), ...launcherChecks(facts, failure), ...(await settingChecks(facts))];
+    const ids = facts === null ? [] : [await idRangeCheck(facts)];
+    return [await privileges(), ...found.flat(), ...launcherChecks(facts, failure), ...(await settingChecks(facts)), ...ids];
   }
 }
