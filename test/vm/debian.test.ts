@@ -125,6 +125,23 @@ test("a command runs in it; no more processes than its limit; more CPU than its 
   expect(usage.throttling.throttledPeriods).toBeGreaterThan(0);
 });
 
+test("what a command makes its parent's children is reaped; a command for which the limit leaves no process is told so", async () => {
+  const { id, process, supervisor } = await launch({ name: "full", limits: { pids: 12 } });
+  await guest.upload("full", "siblings");
+  const siblings = await guest.get("POST", "/sandboxes/full/processes", { command: ["/probes/siblings", "5"] });
+  const output = `curl -sS --unix-socket /run/unshared/unshared.sock http://localhost/v1/sandboxes/full/processes/${siblings.id}/output`;
+  await guest.until(`${output} | grep -q 'siblings 5: ok'`);
+  const children = `for p in $(cat /proc/${supervisor.pid}/task/*/children); do sed 's/.*) //' /proc/$p/stat; done`;
+  await guest.until(`! ${children} | grep -q ^Z`);
+  expect((await cgroupFiles(process.pid, "pids.current"))["pids.current"]).toBe("3");
+
+  const sleeping = () => guest.ask("POST", "/sandboxes/full/processes", { command: ["/bin/sleep", "300"] });
+  let answer = await sleeping();
+  for (let more = 0; more < 12 && answer.status === 201; more++) answer = await sleeping();
+  expect([answer.status, answer.body.code, answer.body.errno]).toEqual([409, "process-limit", 11]);
+  await guest.get("DELETE", `/sandboxes/${id}`);
+});
+
 test("the probes of the isolation battery find nothing open on this kernel", async () => {
   const found = await askAll(guest);
   expect([...found].flatMap(([{ number, most }, open]) => open.slice(most ?? 0).map((name) => `${number} ${name}`))).toEqual([]);

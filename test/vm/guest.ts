@@ -76,6 +76,12 @@ export class Guest {
     return answer.body;
   }
 
+  /** Puts a probe of the cargo below /probes of a sandbox. */
+  async upload(sandbox: string, probe: string): Promise<void> {
+    const url = `http://localhost/v1/sandboxes/${sandbox}/files?path=/probes/${probe}&mode=0755&parents=true`;
+    await this.run(`curl -sSf --unix-socket /run/unshared/unshared.sock -T /mnt/probes/${probe} -o /dev/null '${url}'`);
+  }
+
   async reboot(): Promise<void> {
     this.bootId = await this.#machine.reboot(bootMilliseconds);
     await this.run("mount -o ro /dev/vdb /mnt");

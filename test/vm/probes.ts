@@ -6,13 +6,10 @@ import type { Guest } from "./guest.ts";
 /** A sandbox with the probes in it, in which each question is asked; answers what is open, by number. */
 export const askAll = async (guest: Guest): Promise<Map<PeerRow, string[]>> => {
   const sandbox = await guest.get("POST", "/sandboxes?start=true", { name: "battery" });
-  const socket = "--unix-socket /run/unshared/unshared.sock";
   for (const probe of new Set(
     peerRows.map(({ command }) => /^\/probes\/(.*)$/.exec(command[0] ?? "")?.[1]).filter((name) => name !== undefined),
   ))
-    await guest.run(
-      `curl -sSf ${socket} -T /mnt/probes/${probe} -o /dev/null 'http://localhost/v1/sandboxes/battery/files?path=/probes/${probe}&mode=0755&parents=true'`,
-    );
+    await guest.upload("battery", probe);
   const found = new Map<PeerRow, string[]>();
   for (const row of peerRows) {
     const process = await guest.get("POST", "/sandboxes/battery/processes?wait=280", {
