@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define END_DEADLINE_MS 5000
+#define LISTEN_PATIENCE_US 500000
 #define REAPED_AT_ONCE 64
 #define SWEEP_AFTER_US 5000000 /* by then the daemon has had cleaned what it knows of, and told of it */
 
@@ -192,6 +193,16 @@ static int compile_filters(struct host *host, struct failure *failure) {
   return seccomp_compile(&host->filters[0], &usual, failure) < 0 ? -1 : seccomp_compile(&host->filters[1], &strict, failure);
 }
 
+/* What a launcher that was killed had forked just then holds its socket until it has closed all that it was forked with. */
+static int listen_alone(struct launcher *launcher) {
+  uint64_t until = now_us() + LISTEN_PATIENCE_US;
+  int result;
+  while ((result = server_listen(&launcher->server, &launcher->loop, launcher->host->sockets, "../launcher.sock")) < 0 && errno == EADDRINUSE &&
+         now_us() < until)
+    usleep(5000);
+  return result;
+}
+
 int launcher_run(struct host *host) {
   static struct launcher launcher;
   bool probed = false;
@@ -205,7 +216,7 @@ int launcher_run(struct host *host) {
   }
   if (compile_filters(host, &launcher.problem) < 0 || cgroup_host_open(&host->cgroups, host->cgroup_parent, &launcher.problem) < 0)
     log_line(50, "launches are refused: %s: %s", launcher.problem.message, strerror(launcher.problem.error));
-  if (server_listen(&launcher.server, &launcher.loop, host->sockets, "../launcher.sock") < 0) {
+  if (listen_alone(&launcher) < 0) {
     log_line(50, errno == EADDRINUSE ? "another launcher answers on %s/launcher.sock" : "cannot listen on %s/launcher.sock", host->run_dir);
     return 1;
   }

@@ -94,9 +94,14 @@ export class Launcher {
       env: { ...process.env, UNSHARED_TEST: this.cgroupParent },
     });
     closeSync(log);
-    this.client = await eventually("the launcher listens", () =>
-      RawClient.open(join(this.directory, "run/launcher.sock")).catch(() => null),
-    );
+    // The socket of one that was killed is held by what it had forked just then, for a moment.
+    this.client = await eventually("the launcher answers", async () => {
+      const client = await RawClient.open(join(this.directory, "run/launcher.sock")).catch(() => null);
+      return client?.ask("HELLO").then(
+        () => client,
+        () => null,
+      );
+    });
     // With nothing to keep ready it probes the machine once, when it is idle, as it is while this fails.
     if (readyShells === 0) await this.ask({ id: "none", root: "none" });
     await this.settled();
