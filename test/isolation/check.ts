@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, it } from "vitest";
+import { slowness } from "../fixtures/slowness.ts";
 import type { Mutants } from "./mutants.ts";
 import { Stage } from "./stage.ts";
 
@@ -34,7 +35,8 @@ export const section = (name: string, idBase: number, checks: readonly Check[]):
     });
     afterAll(() => stage?.[Symbol.asyncDispose]());
     for (const check of checks) {
-      it(`${check.number} ${check.title}`, async (context) => {
+      const patience = check.slow ? { timeout: 120_000 * slowness } : {};
+      it(`${check.number} ${check.title}`, patience, async (context) => {
         try {
           context.task.meta.figure = await check.run(stage);
         } catch (error) {
