@@ -207,9 +207,9 @@ describe.skipIf(!hasKeyrings)("session keyrings", () => {
     /** The numbers that two sandboxes see; the filter lets none be asked for, so it is left out. */
     const seen = async (mutants: string): Promise<string[]> => {
       const launcher = await box.launcherPid();
+      writeFileSync(`${box.program}.mutants`, mutants);
       process.kill(launcher, "SIGTERM");
       await until("its end", () => commandLine(launcher).length === 0, 20_000);
-      writeFileSync(`${box.program}.mutants`, mutants);
       const found: string[] = [];
       for (let count = 0; count < 2; count++) {
         const { id } = await until("a sandbox", () => box.run({ root: "perl" }).catch(isCutOff));
